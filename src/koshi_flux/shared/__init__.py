@@ -1,0 +1,1 @@
+"""Vocabulary and numerics that every room of the house uses."""

@@ -1,0 +1,43 @@
+"""One frame's numbers and prompts: what is left of the schedules once they are evaluated. Imports no torch."""
+
+from dataclasses import dataclass
+
+PromptBlend = tuple[tuple[str, float], ...]
+"""Texts with weights that sum to 1: the conditioning of a frame is the weighted sum of the texts' embeddings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameParameters:
+    """Everything that one frame needs to know; a value at frame f moves frame f-1 into frame f.
+
+    Convention: degrees; pixels at film size, y down; see docs/conventions.md for every sign.
+    The defaults stand still, correct nothing that needs no correction, and use no model default.
+    """
+
+    frame: int = 0
+    prompt: PromptBlend = (("", 1.0),)
+    negative: PromptBlend = (("", 1.0),)
+    seed: int = 0
+
+    denoise: float = 0.5
+    steps: int = 4
+    guidance: float = 1.0
+
+    angle: float = 0.0
+    zoom: float = 1.0
+    translation_x: float = 0.0
+    translation_y: float = 0.0
+    transform_center_x: float = 0.5
+    transform_center_y: float = 0.5
+    perspective_flip_theta: float = 0.0
+    perspective_flip_phi: float = 0.0
+    perspective_flip_gamma: float = 0.0
+    perspective_flip_fv: float = 53.0
+    border: str = "replicate"
+    kernel: str = "spline"
+
+    color_coherence: str = "lab"
+    color_strength: float = 1.0
+    contrast: float = 1.0
+    sharpen: float = 0.0
+    noise: float = 0.0

@@ -1,0 +1,45 @@
+"""The facts of one published model, as a row of a table. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+GuidanceKind = Literal["none", "true", "embedded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FluxSpec:
+    """One published model: what differs between models is stated here and nowhere else.
+
+    Args:
+        name: what users type and what film.toml records, e.g. "flux.2-klein-4b".
+        aliases: other spellings that people type.
+        family: the folder that films with it: "toy", "flux2".
+        hub_id: the repository on the Hugging Face hub; "" for bundled models.
+        licence: of the weights.
+        channels: spatial latent channels (32 for FLUX.2).
+        downscale: picture pixels per latent pixel and side.
+        multiple: width and height must be multiples of this.
+        default_size: (width, height) in pixels when the film states none.
+        default_steps: Euler steps per frame when the film states none.
+        default_denoise: start sigma in [0, 1] when the film states none.
+        default_guidance: guidance scale when the film states none.
+        guidance: "none" (distilled: ignored), "true" (classifier-free, negative prompts work), "embedded".
+        text_encoder: what reads the prompt.
+        memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
+    """
+
+    name: str
+    family: str
+    channels: int
+    downscale: int = 8
+    multiple: int = 16
+    aliases: tuple[str, ...] = ()
+    hub_id: str = ""
+    licence: str = ""
+    default_size: tuple[int, int] = (1024, 1024)
+    default_steps: int = 4
+    default_denoise: float = 0.5
+    default_guidance: float = 1.0
+    guidance: GuidanceKind = "none"
+    text_encoder: str = ""
+    memory_gb: tuple[float, float] = (0.0, 0.0)

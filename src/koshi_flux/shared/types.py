@@ -1,0 +1,106 @@
+"""The words of the loop: pictures, latents, frames, history, and what a model must be able to do."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from koshi_flux.shared.parameters import FrameParameters
+from koshi_flux.shared.spec import FluxSpec
+
+Image: TypeAlias = Float[Tensor, "3 h w"]
+"""A picture in float: sRGB in [0, 1], y down."""
+Latent: TypeAlias = Float[Tensor, "c lh lw"]
+"""A spatial latent, lh = h / downscale. Tokens exist only inside a model's `velocity`."""
+Grid: TypeAlias = Float[Tensor, "h w 2"]
+"""Where each destination pixel reads: (x, y) in [-1, 1], pixel centres (align_corners=False), y down."""
+Mask: TypeAlias = Bool[Tensor, "h w"]
+"""True where something is so, e.g. where a moved picture has no source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What a text encoder made of a prompt.
+
+    Args:
+        tokens: (n, d) embeddings; n is the same for all prompts of a model, so that conditionings can be mixed.
+        pooled: (p,) summary vector, for families that use one.
+    """
+
+    tokens: Float[Tensor, "n d"]
+    pooled: Float[Tensor, " p"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A finished frame: the picture as decoded (float, not yet rounded), its latent, and how it was made.
+
+    `latent` is None when the picture never passed the model (denoise = 0, or an in-between of a cadence).
+    """
+
+    image: Image
+    parameters: FrameParameters
+    latent: Latent | None = None
+    sigmas: tuple[float, ...] = ()
+
+    @property
+    def index(self) -> int:
+        """Its place in the film, counted from 0."""
+        return self.parameters.frame
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a frame may look back on. Threaded through the loop, never mutated.
+
+    Args:
+        anchor: the first picture of the film, the reference that colour is kept to.
+        previous: the last drawn frame.
+    """
+
+    anchor: Image | None = None
+    previous: Frame | None = None
+
+    def after(self, frame: Frame) -> "History":
+        """The history once `frame` is drawn."""
+        return replace(self, anchor=frame.image if self.anchor is None else self.anchor, previous=frame)
+
+
+@runtime_checkable
+class FluxModel(Protocol):
+    """A family's whole duty. A model gives velocities; the loop is ours.
+
+    Convention: sigma 1 is pure noise, sigma 0 the clean latent; x(sigma) = (1 - sigma) * latent + sigma * noise,
+    and velocity = dx/dsigma (rectified flow, Liu et al. 2022, arXiv:2209.03003).
+    """
+
+    spec: FluxSpec
+    device: torch.device
+
+    def encode_prompt(self, text: str) -> Conditioning:
+        """Read a prompt. The text encoder is loaded when first needed and stays until it is released."""
+        ...
+
+    def release_text_encoder(self) -> None:
+        """Free the text encoder's memory; a later `encode_prompt` loads it again."""
+        ...
+
+    def encode(self, image: Image) -> Latent:
+        """Picture to spatial latent, float32, deterministic."""
+        ...
+
+    def decode(self, latent: Latent) -> Image:
+        """Spatial latent to picture, float32, clamped to [0, 1]."""
+        ...
+
+    def sigmas(self, steps: int, start: float, width: int, height: int) -> tuple[float, ...]:
+        """`steps` + 1 falling noise levels from `start` to 0 on the model's own curve, for a picture of that size."""
+        ...
+
+    def velocity(
+        self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
+    ) -> Latent:
+        """dx/dsigma at `latent`; `negative` and `guidance` matter only where `spec.guidance` says so."""
+        ...
