@@ -6,6 +6,7 @@ Convention: sigma 1 is pure noise, sigma 0 the clean latent. "Shift" bends an ev
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from koshi_flux.shared.types import Latent
 
@@ -33,6 +34,6 @@ def mix(latent: Latent, noise: Latent, sigma: float) -> Latent:
 
 def euler(velocity: Callable[[Latent, float], Latent], x: Latent, sigmas: Sequence[float]) -> Latent:
     """Follow the flow from sigmas[0] to sigmas[-1] in straight steps; `x` is the latent at sigmas[0]."""
-    for sigma, below in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, below in pairwise(sigmas):
         x = x + (below - sigma) * velocity(x, sigma)
     return x

@@ -1,17 +1,20 @@
 """The words of the loop: pictures, latents, frames, history, and what a model must be able to do."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from koshi_flux.shared.color import ChannelStatistics, lab_from_srgb, mean_and_deviation
+from koshi_flux.shared.image import Image
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.spec import FluxSpec
 
-Image: TypeAlias = Float[Tensor, "3 h w"]
-"""A picture in float: sRGB in [0, 1], y down."""
+__all__ = ["Conditioning", "FluxModel", "Frame", "Grid", "History", "Image", "Latent", "Mask", "Reference"]
+
 Latent: TypeAlias = Float[Tensor, "c lh lw"]
 """A spatial latent, lh = h / downscale. Tokens exist only inside a model's `velocity`."""
 Grid: TypeAlias = Float[Tensor, "h w 2"]
@@ -51,21 +54,33 @@ class Frame:
         return self.parameters.frame
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A picture that others are kept to, with its statistics measured once."""
+
+    image: Image
+
+    @cached_property
+    def lab_statistics(self) -> ChannelStatistics:
+        """Mean and standard deviation of L, a and b."""
+        return mean_and_deviation(lab_from_srgb(self.image))
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What a frame may look back on. Threaded through the loop, never mutated.
 
     Args:
-        anchor: the first picture of the film, the reference that colour is kept to.
+        reference: the first picture of the film, which colour is kept to.
         previous: the last drawn frame.
     """
 
-    anchor: Image | None = None
+    reference: Reference | None = None
     previous: Frame | None = None
 
     def after(self, frame: Frame) -> "History":
         """The history once `frame` is drawn."""
-        return replace(self, anchor=frame.image if self.anchor is None else self.anchor, previous=frame)
+        return replace(self, reference=self.reference or Reference(frame.image), previous=frame)
 
 
 @runtime_checkable

@@ -1,0 +1,28 @@
+"""The picture: a float tensor (3, h, w), and the same memory as OpenCV wants it (h, w, 3).
+
+A picture that came from OpenCV keeps its interleaved memory under a permuted view, so a chain of operations on the
+CPU copies nothing in between.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+Image: TypeAlias = Float[Tensor, "3 h w"]
+"""A picture in float: sRGB in [0, 1], y down."""
+
+
+def interleaved(image: Float[Tensor, "c h w"]) -> Float32[np.ndarray, "h w c"]:
+    """The picture as an (h, w, c) array; shares memory if it is stored that way, else copies."""
+    pixels = image.permute(1, 2, 0)
+    if pixels.stride()[1:] != (pixels.shape[2], 1):
+        pixels = pixels.contiguous()
+    return pixels.numpy()
+
+
+def planar(pixels: Float32[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
+    """The array as a (c, h, w) tensor on the same memory."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)

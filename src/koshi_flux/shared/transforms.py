@@ -1,0 +1,73 @@
+"""Plane transforms as 3x3 matrices, and the sampling grid of one matrix.
+
+Convention: a matrix maps where a point is to where it goes, in pixels: the frame spans [0, width] x [0, height], the
+centre of pixel (i, j) lies at (i + 0.5, j + 0.5), y down. Matrices compose like functions, `b @ a` does a first; they
+are float64, so that a hundred composed frames lose nothing.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from koshi_flux.shared.types import Grid, Mask
+
+Matrix = Float64[np.ndarray, "3 3"]
+
+
+_FAR = 1e4
+"""Where points behind the eye of a perspective transform read, in half frames."""
+
+
+def identity() -> Matrix:
+    """The transform that moves nothing."""
+    return np.eye(3)
+
+
+def shift(x: float, y: float) -> Matrix:
+    """Move content `x` pixels right and `y` pixels down."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
+def turn(degrees: float) -> Matrix:
+    """Turn about the origin, counter-clockwise on the screen for positive `degrees`."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def scale(factor: float) -> Matrix:
+    """Magnify by `factor` about the origin."""
+    return np.diag([factor, factor, 1.0])
+
+
+def about(x: float, y: float, matrix: Matrix) -> Matrix:
+    """The same transform about the point (x, y) in place of the origin."""
+    moved: Matrix = shift(x, y) @ matrix @ shift(-x, -y)
+    return moved
+
+
+def grid_from_matrix(matrix: Matrix, height: int, width: int, device: torch.device | None = None) -> Grid:
+    """Where every destination pixel reads, for a picture moved by `matrix`.
+
+    Convention: a perspective matrix gives points in front of the eye a positive third coordinate; what lies behind
+    it reads far outside the frame.
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix flattens the picture.
+    """
+    source = np.linalg.inv(matrix)
+    to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]) @ source
+    x = (torch.arange(width, dtype=torch.float64) + 0.5)[None]
+    y = (torch.arange(height, dtype=torch.float64) + 0.5)[:, None]
+    if not source[2, :2].any():
+        to_unit /= source[2, 2]
+    u, v, w = ((row[0] * x + row[2]).float().to(device) + (row[1] * y).float().to(device) for row in to_unit.tolist())
+    if source[2, :2].any():
+        u, v = (torch.where(w > 0, axis / w, _FAR).clamp(-_FAR, _FAR) for axis in (u, v))
+    return torch.stack((u, v), dim=-1)
+
+
+def holes(grid: Grid) -> Mask:
+    """Where a grid reads outside the frame, so that a border stands in for the picture."""
+    return (grid.abs() > 1 + 1e-5).any(dim=-1)
