@@ -38,15 +38,21 @@ class Conditioning:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A finished frame: the picture as decoded (float, not yet rounded), its latent, and how it was made.
+    """A finished frame.
 
-    `latent` is None when the picture never passed the model (denoise = 0, or an in-between of a cadence).
+    Args:
+        image: the picture as decoded, float, not yet rounded; contiguous, so that a stored one computes the same.
+        parameters: what it was made with.
+        latent: where the picture came from; None when it never passed the model (denoise = 0, or an in-between).
+        sigmas: the noise levels it was drawn through; () when it was not.
+        drawn: False for the in-betweens of a cadence.
     """
 
     image: Image
     parameters: FrameParameters
     latent: Latent | None = None
     sigmas: tuple[float, ...] = ()
+    drawn: bool = True
 
     @property
     def index(self) -> int:

@@ -1,0 +1,67 @@
+"""KoshiFlux: a film in one call."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from koshi_flux.pipeline.factory import FluxVersion, check_model, load_model
+from koshi_flux.pipeline.place import settle
+from koshi_flux.schedule.animation import Animation
+
+if TYPE_CHECKING:
+    import torch
+
+    from koshi_flux.shared.types import FluxModel
+
+
+class KoshiFlux:
+    """Makes films with one model, which is loaded when the first film needs it.
+
+        KoshiFlux().animate(prompt="a misty sea at dawn", zoom="0:(1.0), 60:(1.03)", frames=60)
+
+    Args:
+        model: a known model (`koshi models` lists them), or the folder of one.
+        device: by default a CUDA or Apple GPU if there is one.
+        dtype: by default bfloat16 on a GPU and float32 on the CPU.
+
+    Raises:
+        ModelError: the model is unknown, or its folder is incomplete.
+    """
+
+    def __init__(
+        self,
+        model: FluxVersion | str | Path = "toy",
+        device: "str | torch.device | None" = None,
+        dtype: "torch.dtype | None" = None,
+    ):
+        self.name = model.value if isinstance(model, FluxVersion) else str(model)
+        self._device, self._dtype = device, dtype
+        self.spec = check_model(self.name)
+
+    @cached_property
+    def model(self) -> "FluxModel":
+        """The loaded model."""
+        return load_model(self.name, self._device, self._dtype)
+
+    def animate(
+        self,
+        prompt: str | Mapping[int | str, str],
+        *,
+        out: str | Path | None = None,
+        resume: bool = False,
+        **settings: Any,
+    ) -> Path:
+        """Render a film and return its path; its run folder is `path.parent`, the frames are in `path.parent/"frames"`.
+
+        Args:
+            prompt: what to paint: a text, or texts by frame such as {0: "a forest", 60: "a city"}.
+            out: the film's file or folder; by default a new folder under runs/.
+            resume: go on with the film that was begun at `out`.
+            settings: any setting of a film, e.g. zoom="0:(1.02)", frames=60, size=(768, 512) (docs/film-file.md).
+        """
+        from koshi_flux.pipeline.animation import shoot
+
+        animation = Animation(**{**settings, "prompts": prompt, "model": self.name})
+        path = settle(animation, self.spec, out, resume)
+        return shoot(animation, self.model, path, resume)

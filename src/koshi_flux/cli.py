@@ -1,0 +1,275 @@
+"""The command line: `koshi`. The only place that prints; heavy things are imported when a command needs them."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from koshi_flux.errors import KoshiError
+from koshi_flux.version import VERSION
+
+if TYPE_CHECKING:
+    from koshi_flux.schedule.animation import Animation
+    from koshi_flux.shared.spec import FluxSpec
+    from koshi_flux.shared.types import Frame
+
+app = typer.Typer(
+    name="koshi",
+    help="Keyframed animation in the Deforum tradition with FLUX models.",
+    epilog="Every command takes --debug to show where an error comes from. Start with: koshi render film.toml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Film = Annotated[Path, typer.Argument(help="A film.toml, or the run folder of a film.", metavar="FILM")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. zoom='0:(1.02)'.")
+]
+Model = Annotated[str | None, typer.Option("--model", help="A known model's name, or the folder of one.")]
+
+
+def main() -> None:
+    """Run a command; what a user can mend is said in one paragraph, with exit code 2."""
+    debug = "--debug" in sys.argv
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    if not debug:
+        sys.excepthook = _say_unexpected
+    try:
+        app()
+    except KoshiError as error:
+        if debug:
+            raise
+        typer.secho(f"koshi: {error}", err=True, fg="red")
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def koshi(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Keyframed animation in the Deforum tradition with FLUX models."""
+    if version:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.command()
+def render(
+    film: Film,
+    overrides: Overrides = None,
+    model: Model = None,
+    out: Annotated[Path | None, typer.Option(help="The film's file or folder; the suffix decides the kind.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a film that was interrupted.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Number the folder if it is taken.")] = False,
+) -> None:
+    """Render a film."""
+    from koshi_flux.pipeline.factory import check_model
+    from koshi_flux.pipeline.place import RUNS, settle, unused
+
+    animation = _load(film, overrides, model)
+    spec = check_model(animation.model)
+    place = out or (film if film.is_dir() else RUNS / film.stem)
+    path = settle(animation, spec, unused(place) if new else place, resume)
+    _say_film(animation, spec)
+
+    from koshi_flux.pipeline.animation import film as shoot
+    from koshi_flux.pipeline.factory import load_model
+
+    with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
+        frames = shoot(animation, load_model(animation.model), path, resume)
+        done = 0
+        for frame in frames:
+            done = frame.index + 1
+            show(frame)
+            if stopped and done < animation.frames:
+                break
+        frames.close()  # type: ignore[attr-defined]
+    if done and done < animation.frames:
+        typer.echo(f"Stopped after frame {done - 1}; go on with: koshi render {path.parent} --resume")
+    typer.echo(str(path))
+
+
+@app.command()
+def check(film: Film, overrides: Overrides = None, model: Model = None) -> None:
+    """Say whether a film could be rendered, without rendering it."""
+    from koshi_flux.pipeline.factory import check_model
+
+    animation = _load(film, overrides, model)
+    spec = check_model(animation.model)
+    _say_film(animation, spec)
+    moving = animation.moving()
+    typer.echo(f"moving: {', '.join(moving)}" if moving else "moving: nothing, the camera stands still")
+
+
+@app.command()
+def preview(
+    film: Film,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Where the preview film goes.")] = None,
+) -> None:
+    """Look at the camera path in seconds, without the model: a film and a contact sheet."""
+    from koshi_flux.output.formats import check_output
+    from koshi_flux.pipeline.factory import check_model
+
+    animation = _load(film, overrides, None)
+    path = out or Path(f"{film.stem}-preview.mp4")
+    check_output(path)
+    spec = check_model(animation.model)
+
+    from rich.progress import track
+
+    from koshi_flux.pipeline.preview import preview as move
+    from koshi_flux.pipeline.preview import sheet_path
+
+    for _ in track(move(animation, spec, path), "moving", total=animation.frames, transient=True):
+        pass
+    typer.echo(f"{path}\n{sheet_path(path)}")
+
+
+@app.command()
+def plot(
+    film: Film,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The picture: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Draw all moving schedules of a film into one picture."""
+    from koshi_flux.pipeline.plot import plot as draw
+
+    path = out or Path(f"{film.stem}-schedules.png")
+    moving = draw(_load(film, overrides, None), path)
+    typer.echo(f"{path} ({', '.join(moving) or 'nothing moves'})")
+
+
+@app.command()
+def models() -> None:
+    """List the known models."""
+    from koshi_flux.pipeline.factory import SPECS
+
+    rows = [("model", "licence", "text encoder", "weights in bf16", "steps", "denoise", "also called")]
+    for spec in SPECS.values():
+        weights = "+".join(f"{size:g}" for size in spec.memory_gb if size)
+        rows.append(
+            (
+                spec.name,
+                spec.licence,
+                spec.text_encoder or "-",
+                f"{weights} GB" if weights else "-",
+                str(spec.default_steps),
+                f"{spec.default_denoise:g}",
+                ", ".join(spec.aliases[:3]),
+            )
+        )
+    _say_table(rows)
+
+
+@app.command("make-tiny-model")
+def make_tiny_model(
+    folder: Annotated[Path, typer.Argument(help="Where the model goes; must be empty or new.")],
+    base: Annotated[bool, typer.Option("--base", help="Undistilled, with true classifier-free guidance.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides the random weights.")] = 0,
+) -> None:
+    """Build a tiny FLUX.2 Klein with random weights, to try everything without a download."""
+    from koshi_flux.flux2.tiny import make_tiny_model as make
+
+    typer.echo(str(make(folder, distilled=not base, seed=seed)))
+
+
+@app.command()
+def doctor() -> None:
+    """Report what this machine has and which models it can run."""
+    from koshi_flux.pipeline import doctor as examine
+
+    _say_table(list(examine.facts()))
+    typer.echo()
+    cached = {True: "on this machine", False: "not downloaded"}
+    _say_table([(spec.name, cached[there], need) for spec, there, need in examine.models()])
+
+
+def _load(film: Path, overrides: list[str] | None, model: str | None) -> "Animation":
+    """The film of a file or run folder, with what the command line says instead."""
+    from koshi_flux.schedule.files import load_film
+
+    path = film / "film.toml" if film.is_dir() else film
+    return load_film(path, [*(overrides or []), *([f'model="{model}"'] if model else [])])
+
+
+def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
+    """One line about a film, and one about a converted strength."""
+    film = animation.resolved(spec)
+    width, height = film.picture_size
+    typer.echo(
+        f"{film.frames} frames of {width}x{height} at {film.fps:g} fps ({film.frames / film.fps:.1f} s), "
+        f"model {spec.name}, {len(film.prompts)} prompt{'s' if len(film.prompts) > 1 else ''}"
+    )
+    if film.strength_schedule is not None:
+        typer.echo(film.strength_in_words())
+
+
+def _say_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def _progress(animation: "Animation") -> Iterator[Callable[["Frame"], None]]:
+    """A bar with the time left, the prompt and the noise level in use."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[sigma]} {task.fields[prompt]}"),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task("", total=animation.frames, sigma="", prompt="loading the model")
+
+        def show(frame: "Frame") -> None:
+            sigma = f"σ {frame.sigmas[0]:.2f}" if frame.sigmas else "moved"  # noqa: RUF001
+            prompt = max(frame.parameters.prompt, key=lambda part: part[1])[0]
+            progress.update(task, completed=frame.index + 1, sigma=sigma, prompt=prompt[:48])
+
+        yield show
+
+
+@contextmanager
+def _stop_on_ctrl_c() -> Iterator[list[int]]:
+    """The list is empty until Ctrl-C; a second Ctrl-C stops at once."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped:
+            raise KeyboardInterrupt
+        stopped.append(number)
+        typer.echo("finishing the frame in flight (Ctrl-C again to stop at once)", err=True)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _say_unexpected(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """The last resort for what nobody foresaw."""
+    if issubclass(kind, KeyboardInterrupt):
+        typer.echo("stopped", err=True)
+        return
+    typer.secho(
+        f"koshi: something unforeseen went wrong ({kind.__name__}: {error}). Frames on disk are safe. "
+        "Run the command again with --debug and report what it prints.",
+        err=True,
+        fg="red",
+    )
+
+
+if __name__ == "__main__":
+    main()

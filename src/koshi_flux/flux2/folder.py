@@ -1,0 +1,195 @@
+"""A model as a diffusers folder: is it complete, do its parts fit each other, which model is it? Imports no torch.
+
+All of it is read off JSON files and the headers of the weights, in well under a second, so that a bad download is named
+before anything is loaded: not after a minute, and not by a film of noise.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from koshi_flux.errors import ModelError
+from koshi_flux.flux2.config import KLEIN_4B, KLEIN_BASE_4B, PUBLISHED
+from koshi_flux.shared.spec import FluxSpec
+
+KLEIN_PIPELINES = {"Flux2KleinPipeline": False, "Flux2KleinInpaintPipeline": False, "Flux2KleinKVPipeline": True}
+"""The pipelines that draw with a Klein, and whether its weights are distilled where model_index.json does not say."""
+
+OTHER_PIPELINES = {"FluxPipeline": "FLUX.1", "Flux2Pipeline": "FLUX.2-dev", "StableDiffusionXLPipeline": "SDXL"}
+"""What people may have at hand instead."""
+
+WEIGHTS = {
+    "transformer": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+}
+"""The parts that hold weights, and the file they are in unless an index lists several."""
+
+NEEDED = {
+    "transformer": ("in_channels", "joint_attention_dim", "num_layers", "num_single_layers", "num_attention_heads"),
+    "vae": ("latent_channels", "block_out_channels"),
+    "text_encoder": ("hidden_size", "num_hidden_layers"),
+}
+"""What the config.json of each part must state."""
+
+TEXT_LAYERS = (9, 18, 27)
+"""The text encoder's hidden states that the transformer reads side by side (OUTPUT_LAYERS_QWEN3 of BFL's flux2)."""
+
+DOWNLOAD = f"`hf download {KLEIN_4B.hub_id} --local-dir klein-4b`"
+"""The command that makes a folder as it should be."""
+
+
+def check_folder(folder: Path) -> FluxSpec:
+    """Refuse a folder that would fail, or draw nonsense, once loaded; otherwise say which model it holds.
+
+    A folder with the shape of a published model takes that model's row; any other is named after its folder.
+    """
+    distilled = _is_distilled(folder)
+    transformer, vae, encoder = (_config(folder / part) for part in WEIGHTS)
+    for misfit in _misfits(transformer, vae, encoder):
+        raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
+    for part, single in WEIGHTS.items():
+        for file in _weight_files(folder / part / single):
+            _check_weights(file)
+    _check_tokenizer(folder / "tokenizer")
+    shape = (transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"], distilled)
+    return PUBLISHED.get(shape) or _own_row(folder, vae, distilled)
+
+
+def _own_row(folder: Path, vae: dict[str, Any], distilled: bool) -> FluxSpec:
+    """The row of a model that nobody published: a Klein of which nothing is claimed that its files do not say."""
+    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
+    return replace(
+        KLEIN_4B if distilled else KLEIN_BASE_4B,
+        name=folder.resolve().name,
+        aliases=(),
+        hub_id="",
+        licence="",
+        channels=vae["latent_channels"],
+        downscale=downscale,
+        multiple=2 * downscale,
+        default_size=(512, 512),
+        text_encoder="Qwen3",
+        memory_gb=(0.0, 0.0),
+    )
+
+
+def _is_distilled(folder: Path) -> bool:
+    """Read model_index.json: this must be a Klein; does it ignore guidance?"""
+    if folder.is_file():
+        raise ModelError(
+            f"{folder} is a single file; models are read from folders with a model_index.json and a folder for each "
+            f"part, such as {DOWNLOAD} makes"
+        )
+    if not (folder / "model_index.json").is_file():
+        raise ModelError(
+            f"{folder} is not a model folder: it has no model_index.json. Give the folder that holds it next to "
+            f"transformer/, vae/, text_encoder/ and tokenizer/, such as {DOWNLOAD} makes"
+        )
+    index = _json(folder / "model_index.json")
+    pipeline = index.get("_class_name")
+    if pipeline not in KLEIN_PIPELINES:
+        known = f" ({OTHER_PIPELINES[pipeline]})" if pipeline in OTHER_PIPELINES else ""
+        raise ModelError(
+            f"{folder} holds a {pipeline}{known}; this family draws with FLUX.2 Klein (Flux2KleinPipeline): "
+            f"give the folder of one, such as {DOWNLOAD} makes"
+        )
+    return bool(index.get("is_distilled", KLEIN_PIPELINES[pipeline]))
+
+
+def _config(part: Path) -> dict[str, Any]:
+    """What a part says of itself."""
+    _must_exist(part / "config.json")
+    config = _json(part / "config.json")
+    for key in NEEDED[part.name]:
+        if key not in config:
+            raise ModelError(f"{part / 'config.json'} states no {key}: this is not the {part.name} of a FLUX.2 Klein")
+    return config
+
+
+def _misfits(transformer: dict[str, Any], vae: dict[str, Any], encoder: dict[str, Any]) -> Iterator[str]:
+    """What does not fit, in words; nothing if all is well."""
+    kind, wanted = transformer.get("_class_name"), "Flux2Transformer2DModel"
+    if kind != wanted:
+        yield f"transformer/ is a {kind}, expected a {wanted}"
+    kind, wanted = vae.get("_class_name"), "AutoencoderKLFlux2"
+    if kind != wanted:
+        yield f"vae/ is an {kind}, expected an {wanted}"
+    given, read = 4 * vae["latent_channels"], transformer["in_channels"]
+    if given != read:
+        yield f"vae/ gives 4 x {vae['latent_channels']} = {given} values a token, transformer/ reads {read}"
+    given, read = len(TEXT_LAYERS) * encoder["hidden_size"], transformer["joint_attention_dim"]
+    if given != read:
+        yield f"text_encoder/ gives 3 x {encoder['hidden_size']} = {given} values a token, transformer/ reads {read}"
+    given, read = encoder["num_hidden_layers"], TEXT_LAYERS[-1]
+    if given < read:
+        yield f"text_encoder/ has {given} layers, layer {read} is read"
+
+
+def _weight_files(single: Path) -> list[Path]:
+    """The files that hold the weights of a part: the shards that its index lists, or the single one."""
+    index = single.with_name(f"{single.name}.index.json")
+    if not index.is_file():
+        return [single]
+    shards = _json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ModelError(f"{index} lists no weights. Download it again")
+    return [single.with_name(shard) for shard in sorted(set(shards.values()))]
+
+
+def _check_weights(file: Path) -> None:
+    """Is a file of weights as long as it says? It holds: length of the header (8 bytes), header (JSON), the numbers."""
+    _must_exist(file)
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        first = stream.read(8)
+        header_size = int.from_bytes(first, "little")
+        header = stream.read(min(header_size, size))
+    if first == b"version ":
+        raise ModelError(f"{file} is a git-lfs pointer, not the weights: run `git lfs pull` in {file.parent.parent}")
+    needed = 8 + header_size + (_end_of_numbers(header, file) if 8 + header_size <= size else 0)
+    if size != needed:
+        raise ModelError(
+            f"{file} is damaged: it has {size:,} bytes, its header calls for {needed:,}. Download it again"
+        )
+
+
+def _end_of_numbers(header: bytes, file: Path) -> int:
+    """Where the last number ends, in bytes after the header."""
+    try:
+        return max(
+            int(entry["data_offsets"][1]) for name, entry in json.loads(header).items() if name != "__metadata__"
+        )
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as unreadable:
+        raise ModelError(f"{file} is damaged: its header is no list of weights. Download it again") from unreadable
+
+
+def _check_tokenizer(part: Path) -> None:
+    """Can the tables be read that cut a prompt into tokens? The older form of them is vocab.json with merges.txt."""
+    older = (part / "vocab.json").is_file() and not (part / "tokenizer.json").is_file()
+    for file in (part / "tokenizer_config.json", part / ("vocab.json" if older else "tokenizer.json")):
+        _must_exist(file)
+        _json(file)
+
+
+def _must_exist(file: Path) -> None:
+    """Name a missing file, and the download that stopped before it was whole, if one left its traces."""
+    if file.is_file():
+        return
+    part = file.parent
+    halves = sorted(part.parent.glob(f"**/{part.name}/*.incomplete"))
+    stopped = f" (a download stopped halfway: {halves[0]})" if halves else ""
+    raise ModelError(f"{part.parent} is incomplete: {part.name}/{file.name} is missing{stopped}. Download it again")
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """A JSON file that holds an object."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as unreadable:
+        raise ModelError(f"{file} cannot be read ({unreadable}). Download it again") from unreadable
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} holds no settings. Download it again")
+    return content

@@ -1,0 +1,129 @@
+"""FLUX.2 Klein as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
+from torch import Tensor
+
+from koshi_flux.errors import SettingsError
+from koshi_flux.flux2.config import empirical_mu
+from koshi_flux.flux2.folder import check_folder
+from koshi_flux.flux2.hub import find_folder
+from koshi_flux.flux2.latents import LatentStatistics, image_ids, pack, text_ids, unpack
+from koshi_flux.flux2.parts import read_part
+from koshi_flux.flux2.text import PromptReader
+from koshi_flux.shared.flow_matching import sigmas_below
+from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.shared.types import Conditioning, Image, Latent
+
+
+def load(
+    source: str | Path,
+    spec: FluxSpec | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> "Flux2Model":
+    """Open a model from a diffusers folder or a repository of the hub; what cannot work is refused here.
+
+    Args:
+        source: the folder, or owner/name on the hub, which is then downloaded once.
+        spec: the row to film by; by default what the folder says of itself.
+        device: where everything is computed, and where latents and embeddings live.
+        dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
+    """
+    folder = find_folder(source)
+    found = check_folder(folder)
+    device = torch.device(device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    return Flux2Model(folder, spec or found, device, dtype)
+
+
+class Flux2Model:
+    """A Klein on a device.
+
+    Each part is read from disk when it is first needed: whoever reads all prompts and releases the text encoder
+    before drawing never holds the encoder and the transformer in memory together.
+    """
+
+    def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
+        self.spec, self.device, self.dtype = spec, device, dtype
+        self._folder = folder
+        self._reader = PromptReader(folder, device, dtype)
+
+    def encode_prompt(self, text: str) -> Conditioning:
+        """Read a prompt: (512, d) embeddings. The text encoder is loaded when first needed."""
+        return self._reader.read(text)
+
+    def release_text_encoder(self) -> None:
+        """Free the text encoder's memory; a later `encode_prompt` loads it again."""
+        self._reader.release()
+
+    @torch.no_grad()
+    def encode(self, image: Image) -> Latent:
+        """Picture to latent, by the mode of the autoencoder's distribution: the same picture gives the same latent."""
+        self._check_size(width=image.shape[2], height=image.shape[1])
+        vae, statistics = self._autoencoder
+        picture = (image * 2 - 1)[None].to(self.device, self.dtype)
+        return statistics.normalise(vae.encode(picture).latent_dist.mode()[0].float())
+
+    @torch.no_grad()
+    def decode(self, latent: Latent) -> Image:
+        """Latent to picture."""
+        vae, statistics = self._autoencoder
+        picture: Tensor = vae.decode(statistics.denormalise(latent)[None].to(self.dtype)).sample[0]
+        return (picture.float() / 2 + 0.5).clamp(0, 1).contiguous()
+
+    def sigmas(self, steps: int, start: float, width: int, height: int) -> tuple[float, ...]:
+        """`steps` + 1 falling noise levels from `start` to 0, on the curve for that number of steps and pixels."""
+        self._check_size(width, height)
+        tokens = (width // self.spec.multiple) * (height // self.spec.multiple)
+        return sigmas_below(start, steps, empirical_mu(tokens, steps))
+
+    @torch.no_grad()
+    def velocity(
+        self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
+    ) -> Latent:
+        """dx/dsigma. Undistilled models are steered away from `negative`, at twice the cost, if `guidance` > 1."""
+        towards = self._predict("cond", latent, sigma, prompt)
+        if self.spec.guidance != "true" or negative is None or guidance <= 1:
+            return towards
+        away = self._predict("uncond", latent, sigma, negative)
+        return away + guidance * (towards - away)
+
+    def _predict(self, branch: str, latent: Latent, sigma: float, conditioning: Conditioning) -> Latent:
+        """One pass of the transformer; `branch` keeps apart what diffusers' step caches remember, if one is enabled."""
+        height, width = latent.shape[1:]
+        with self._transformer.cache_context(branch):
+            (tokens,) = self._transformer(
+                hidden_states=pack(latent)[None].to(self.dtype),
+                timestep=torch.full((1,), sigma, device=self.device),
+                encoder_hidden_states=conditioning.tokens[None].to(self.dtype),
+                img_ids=image_ids(height, width, self.device),
+                txt_ids=text_ids(len(conditioning.tokens), self.device),
+                return_dict=False,
+            )
+        return unpack(tokens[0].float(), height, width)
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Refuse what cannot be cut into tokens."""
+        multiple = self.spec.multiple
+        if width % multiple or height % multiple:
+            near = " x ".join(str(max(1, round(side / multiple)) * multiple) for side in (width, height))
+            raise SettingsError(
+                f"{self.spec.name} draws in multiples of {multiple} pixels, got {width} x {height}: try {near}"
+            )
+
+    @cached_property
+    def _transformer(self) -> Flux2Transformer2DModel:
+        return read_part(Flux2Transformer2DModel, self._folder / "transformer", self.dtype).to(self.device)
+
+    @cached_property
+    def _autoencoder(self) -> tuple[AutoencoderKLFlux2, LatentStatistics]:
+        """The autoencoder, and its statistics as they were before it was rounded to `dtype`."""
+        vae = read_part(AutoencoderKLFlux2, self._folder / "vae", torch.float32)
+        statistics = LatentStatistics.of(vae.bn, self.device)
+        # torch's `to`, because diffusers' own warns of parts to be kept in float32, of which this class has none
+        return torch.nn.Module.to(vae, self.device, self.dtype), statistics

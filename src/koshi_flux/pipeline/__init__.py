@@ -1,0 +1,1 @@
+"""Where it all meets: models, the loop and the run folder."""

@@ -1,0 +1,92 @@
+"""What this machine can do: the facts behind `koshi doctor`."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec as find_module
+from pathlib import Path
+
+import torch
+
+from koshi_flux.output.video import encoders
+from koshi_flux.pipeline.factory import SPECS, best_device
+from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.version import VERSION
+
+Fact = tuple[str, str]
+"""What, and how it is here."""
+
+LIBRARIES = ("torch", "diffusers", "transformers", "av", "opencv-python-headless", "numpy")
+EXTRAS = {"plot": "matplotlib"}
+_WORKING_GB = 3.0
+"""Room for activations and the autoencoder besides the weights, at about one megapixel."""
+
+
+def facts() -> Iterator[Fact]:
+    """Software, hardware and encoders."""
+    yield "koshi-flux", VERSION
+    yield "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for name in LIBRARIES:
+        yield name, _version(name)
+    yield "device", device_in_words()
+    yield "memory", f"{total_memory_gb():.0f} GB, {os.cpu_count()} processors"
+    yield "free disk here", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
+    for encoder, there in encoders().items():
+        yield f"encoder {encoder}", "yes" if there else "missing: pip install --force-reinstall av"
+    for extra, module in EXTRAS.items():
+        yield f"extra [{extra}]", "yes" if find_module(module) else f"missing: pip install 'koshi-flux[{extra}]'"
+
+
+def models() -> Iterator[tuple[FluxSpec, bool, str]]:
+    """Every known model, whether it is on this machine, and what it would need here."""
+    for spec in SPECS.values():
+        yield spec, is_cached(spec), need_in_words(spec)
+
+
+def need_in_words(spec: FluxSpec) -> str:
+    """The memory that a model asks for, against what is here; the text encoder is gone before drawing starts."""
+    if not any(spec.memory_gb):
+        return "runs anywhere"
+    need = max(spec.memory_gb) + _WORKING_GB
+    have = device_memory_gb()
+    return f"{need:.0f} GB in bf16, " + ("fits here" if have >= need else f"{have:.0f} GB here: too large")
+
+
+def is_cached(spec: FluxSpec) -> bool:
+    """Whether a model can be loaded without downloading."""
+    if not spec.hub_id:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(spec.hub_id, "model_index.json"), str)
+
+
+def device_in_words() -> str:
+    """The device that models would run on."""
+    device = best_device()
+    if device == "cuda":
+        return f"cuda: {torch.cuda.get_device_name()} with {device_memory_gb():.0f} GB"
+    return "mps: Apple GPU" if device == "mps" else f"cpu, {torch.get_num_threads()} threads: fine for the toy model"
+
+
+def device_memory_gb() -> float:
+    """Memory of the device that models would run on, in GB."""
+    if best_device() == "cuda":
+        return float(torch.cuda.get_device_properties(0).total_memory) / 1e9
+    return total_memory_gb()
+
+
+def total_memory_gb() -> float:
+    """The machine's own memory in GB; 0 where the system does not tell."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0.0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

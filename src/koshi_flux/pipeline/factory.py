@@ -1,0 +1,106 @@
+"""From a model's name or folder to a model. Imports no torch until one is loaded."""
+
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from koshi_flux.errors import ModelError
+from koshi_flux.flux2 import config as flux2_config
+from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.toy import config as toy_config
+
+if TYPE_CHECKING:
+    import torch
+
+    from koshi_flux.pipeline.animation import Pipeline
+    from koshi_flux.shared.types import FluxModel
+
+SPECS: dict[str, FluxSpec] = {**toy_config.SPECS, **flux2_config.SPECS}
+"""Every model that is known by name."""
+
+
+class FluxVersion(Enum):
+    """The known models, for those who prefer a member to a name."""
+
+    TOY = "toy"
+    FLUX_2_KLEIN_4B = "flux.2-klein-4b"
+    FLUX_2_KLEIN_9B = "flux.2-klein-9b"
+    FLUX_2_KLEIN_BASE_4B = "flux.2-klein-base-4b"
+    FLUX_2_KLEIN_BASE_9B = "flux.2-klein-base-9b"
+
+    @property
+    def spec(self) -> FluxSpec:
+        """The model's row of facts."""
+        return SPECS[self.value]
+
+
+def find_spec(name: str) -> FluxSpec | None:
+    """The row of a model known by this name or alias, in any case; None when it must be a folder.
+
+    Raises:
+        ModelError: the name is neither known nor looks like a folder or hub repository; lists the known.
+    """
+    wanted = name.lower()
+    for spec in SPECS.values():
+        if wanted == spec.name or wanted in spec.aliases or wanted == spec.hub_id.lower():
+            return spec
+    if "/" in name or "\\" in name or Path(name).expanduser().exists():
+        return None
+    spellings = [alias for spec in SPECS.values() for alias in (spec.name, *spec.aliases)]
+    near = get_close_matches(wanted, spellings, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ";"
+    raise ModelError(f"unknown model {name!r}{hint} known are {', '.join(SPECS)}, or give the folder of a model")
+
+
+def check_model(name: str) -> FluxSpec:
+    """The facts of a model, having looked at its files if it is a folder; nothing is loaded or downloaded."""
+    spec = find_spec(name)
+    if spec is not None:
+        return spec
+    from koshi_flux.flux2.folder import check_folder
+    from koshi_flux.flux2.hub import find_folder
+
+    return check_folder(find_folder(name, download=False))
+
+
+def load_model(
+    version: FluxVersion | str | Path, device: "str | torch.device | None" = None, dtype: "torch.dtype | None" = None
+) -> "FluxModel":
+    """Load a model.
+
+    Args:
+        version: a known model, its name, or the folder of one.
+        device: by default a CUDA or Apple GPU if there is one.
+        dtype: by default bfloat16 on a GPU and float32 on the CPU.
+    """
+    name = version.value if isinstance(version, FluxVersion) else str(version)
+    spec = find_spec(name)
+    if spec is not None and spec.family == "toy":
+        from koshi_flux.toy.model import ToyModel
+
+        return ToyModel()
+    from koshi_flux.flux2.model import load
+
+    return load(spec.hub_id if spec else name, spec, device or best_device(), dtype)
+
+
+def best_device() -> str:
+    """Where models run fastest on this machine."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def create_pipeline(
+    version: FluxVersion | str | Path = FluxVersion.TOY,
+    device: "str | torch.device | None" = None,
+    dtype: "torch.dtype | None" = None,
+) -> "Pipeline":
+    """Load a model and make films with it: `create_pipeline("flux.2-klein-4b").generate_animation(...)`."""
+    from koshi_flux.pipeline.animation import Pipeline
+
+    name = version.value if isinstance(version, FluxVersion) else str(version)
+    return Pipeline(load_model(version, device, dtype), name)

@@ -1,0 +1,68 @@
+"""Looking at a camera path in seconds: the film without its model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from koshi_flux.output.disk import replacing
+from koshi_flux.output.png import encode_png
+from koshi_flux.output.sink import Pixels, to_pixels
+from koshi_flux.output.sinks import open_sink
+from koshi_flux.pipeline.render import render
+from koshi_flux.schedule.animation import Animation
+from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.toy.model import ToyModel
+
+_SHEET = (4, 3)
+"""Pictures across and down on the contact sheet."""
+_THUMB = 320
+"""Width of a picture on the contact sheet, in pixels."""
+
+
+def preview(animation: Animation, spec: FluxSpec, path: Path) -> Iterator[int]:
+    """Write the moving camera to `path` and a contact sheet beside it (`sheet_path`); yields each frame's index.
+
+    The first picture is painted by the toy model, every other one is only moved: nothing is redrawn or corrected.
+    """
+    animation = camera_only(animation.resolved(spec))
+    shown = set(np.linspace(0, animation.frames - 1, num=_SHEET[0] * _SHEET[1]).round().astype(int).tolist())
+    thumbs: list[Pixels] = []
+    with open_sink(path, size=animation.picture_size, fps=animation.fps) as sink:
+        for frame in render(animation, ToyModel()):
+            pixels = to_pixels(frame.image)
+            sink.write(frame.index, pixels)
+            if frame.index in shown:
+                thumbs.append(_thumb(pixels, frame.index))
+            yield frame.index
+    with replacing(sheet_path(path)) as partial:
+        partial.write_bytes(encode_png(contact_sheet(thumbs)))
+
+
+def sheet_path(path: Path) -> Path:
+    """Where the contact sheet of a preview lies."""
+    return path.with_suffix(".png")
+
+
+def camera_only(animation: Animation) -> Animation:
+    """The same camera with nothing but the toy model's first picture to look at."""
+    still = {"denoise": 0, "strength_schedule": None, "color_coherence": "none", "contrast": 1, "sharpen": 0, "noise": 0}
+    return animation.replaced(model="toy", cadence=1, steps=4, guidance=1, **still)
+
+
+def contact_sheet(thumbs: list[Pixels]) -> Pixels:
+    """Pictures of one size in rows, `_SHEET[0]` to a row; the last row is filled up with grey."""
+    across = min(_SHEET[0], len(thumbs))
+    blank = np.full_like(thumbs[0], 40)
+    padded = thumbs + [blank] * (-len(thumbs) % across)
+    return np.vstack([np.hstack(padded[i : i + across]) for i in range(0, len(padded), across)])
+
+
+def _thumb(pixels: Pixels, index: int) -> Pixels:
+    """A small copy with its frame number in the corner."""
+    height, width = pixels.shape[:2]
+    small = cv2.resize(pixels, (_THUMB, round(_THUMB * height / width)), interpolation=cv2.INTER_AREA)
+    for thickness, color in ((3, (0, 0, 0)), (1, (255, 255, 255))):
+        cv2.putText(small, str(index), (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, thickness, cv2.LINE_AA)
+    return small

@@ -1,0 +1,72 @@
+"""The film, one frame after the other. Whoever holds the iterator decides about progress, preview and stopping."""
+
+from collections.abc import Iterator
+
+import torch
+
+from koshi_flux.feedback import correct
+from koshi_flux.modes import MODES
+from koshi_flux.pipeline.cadence import in_betweens
+from koshi_flux.pipeline.prompts import Conditionings, read_prompts
+from koshi_flux.schedule.animation import Animation
+from koshi_flux.shared.flow_matching import euler, mix
+from koshi_flux.shared.noise import frame_noise
+from koshi_flux.shared.parameters import FrameParameters
+from koshi_flux.shared.types import FluxModel, Frame, History, Image, Latent
+
+
+@torch.inference_mode()
+def render(animation: Animation, model: FluxModel, history: History | None = None) -> Iterator[Frame]:
+    """Yield every frame of a film in order; with a `history`, those after the frame it ends with.
+
+    Args:
+        animation: what it leaves to the model takes the model's defaults.
+        history: where an earlier run stopped; the film goes on exactly as if it had not stopped.
+    """
+    animation = animation.resolved(model.spec)
+    prompts = read_prompts(animation, model)
+    mode = MODES[animation.mode]
+    history = history or History()
+    for path in animation.strides(after=None if history.previous is None else history.previous.index):
+        picture = mode(history, path)
+        if picture is None:
+            frame = invent(model, prompts, path[-1], animation.picture_size)
+        else:
+            frame = redraw(model, prompts, path[-1], correct(picture, history.reference, path[-1]))
+        if history.previous is not None:
+            yield from in_betweens(history.previous, frame, path)
+        yield frame
+        history = history.after(frame)
+
+
+def invent(model: FluxModel, prompts: Conditionings, parameters: FrameParameters, size: tuple[int, int]) -> Frame:
+    """A frame out of nothing but noise; `size` is (width, height)."""
+    width, height = size
+    scale = model.spec.downscale
+    noise = latent_noise(model, parameters, (model.spec.channels, height // scale, width // scale))
+    return denoise(model, prompts, parameters, noise, model.sigmas(parameters.steps, 1.0, width, height))
+
+
+def redraw(model: FluxModel, prompts: Conditionings, parameters: FrameParameters, picture: Image) -> Frame:
+    """A frame out of the moved and corrected picture: noised up to `denoise`, then drawn; at 0 the picture itself."""
+    if parameters.denoise == 0:
+        return Frame(picture.contiguous(), parameters)
+    height, width = picture.shape[1:]
+    latent = model.encode(picture)
+    noise = latent_noise(model, parameters, tuple(latent.shape))
+    sigmas = model.sigmas(parameters.steps, parameters.denoise, width, height)
+    return denoise(model, prompts, parameters, mix(latent, noise, sigmas[0]), sigmas)
+
+
+def denoise(
+    model: FluxModel, prompts: Conditionings, parameters: FrameParameters, x: Latent, sigmas: tuple[float, ...]
+) -> Frame:
+    """Follow the model's velocity from the noised latent `x` at sigmas[0] down to a finished frame."""
+    prompt, negative = prompts.blend(parameters.prompt), prompts.blend(parameters.negative)
+    latent = euler(lambda x, sigma: model.velocity(x, sigma, prompt, negative, parameters.guidance), x, sigmas)
+    return Frame(model.decode(latent).contiguous(), parameters, latent, sigmas)
+
+
+def latent_noise(model: FluxModel, parameters: FrameParameters, shape: tuple[int, ...]) -> Latent:
+    """The frame's own noise, drawn on the CPU, on the model's device."""
+    return frame_noise(shape, parameters.seed, parameters.frame).to(model.device)

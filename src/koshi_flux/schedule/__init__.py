@@ -1,0 +1,1 @@
+"""Text -> numbers: schedules, prompts and film files. Imports no torch."""

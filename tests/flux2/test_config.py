@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import pytest
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from koshi_flux.flux2.config import PUBLISHED, SPECS, empirical_mu
+from koshi_flux.shared.flow_matching import sigmas_below
+
+
+@example(tokens=4300, steps=4)
+@example(tokens=4301, steps=4)
+@given(tokens=st.integers(1, 20_000), steps=st.integers(1, 200))
+def test_mu_is_that_of_diffusers(tokens: int, steps: int):
+    assert empirical_mu(tokens, steps) == pytest.approx(compute_empirical_mu(tokens, steps), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"), [(512, (1, 0.958, 0.884, 0.717, 0)), (1024, (1, 0.967, 0.908, 0.767, 0))]
+)
+def test_the_four_noise_levels_klein_was_distilled_on(side: int, expected: tuple[float, ...]):
+    tokens = (side // 16) ** 2
+    assert sigmas_below(1.0, 4, empirical_mu(tokens, 4)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_distilled_models_start_on_their_last_noise_level():
+    lowest = sigmas_below(1.0, 4, empirical_mu((1024 // 16) ** 2, 4))[3]
+    for name in ("flux.2-klein-4b", "flux.2-klein-9b"):
+        assert SPECS[name].default_denoise == pytest.approx(lowest, abs=1e-3)
+
+
+def test_every_published_model_has_its_row():
+    assert {name: (s.guidance, s.default_steps, s.default_guidance, s.licence) for name, s in SPECS.items()} == {
+        "flux.2-klein-4b": ("none", 4, 1.0, "Apache-2.0"),
+        "flux.2-klein-9b": ("none", 4, 1.0, "FLUX Non-Commercial License"),
+        "flux.2-klein-base-4b": ("true", 28, 4.0, "Apache-2.0"),
+        "flux.2-klein-base-9b": ("true", 28, 4.0, "FLUX Non-Commercial License"),
+    }
+    assert {s.hub_id.removeprefix("black-forest-labs/FLUX.2-") for s in SPECS.values()} == {
+        "klein-4B",
+        "klein-9B",
+        "klein-base-4B",
+        "klein-base-9B",
+    }
+    assert all((s.family, s.channels, s.downscale, s.multiple) == ("flux2", 32, 8, 16) for s in SPECS.values())
+    assert set(PUBLISHED.values()) == set(SPECS.values())
+
+
+def test_a_nine_billion_model_is_not_given_the_facts_of_a_four_billion_one():
+    for distilled, base in (("flux.2-klein-4b", "flux.2-klein-base-4b"), ("flux.2-klein-9b", "flux.2-klein-base-9b")):
+        for fact in ("memory_gb", "text_encoder", "licence"):
+            assert getattr(SPECS[distilled], fact) == getattr(SPECS[base], fact)
+    assert SPECS["flux.2-klein-4b"].memory_gb < SPECS["flux.2-klein-9b"].memory_gb
+
+
+def test_no_spelling_means_two_models():
+    spellings = [word for spec in SPECS.values() for word in (spec.name, *spec.aliases)]
+    assert len(spellings) == len(set(spellings))
+    assert all(word == word.lower() for word in spellings)
+    assert {"klein", "klein-4b", "klein4b", "flux-2-klein-4b", "flux2-klein-4b", "klein-base-4b"} < set(spellings)
+
+
+def test_models_are_named_found_and_checked_without_torch():
+    code = "import sys, koshi_flux.flux2.config, koshi_flux.flux2.folder, koshi_flux.flux2.hub; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "cv2", "diffusers", "transformers", "av"} & set(loaded)

@@ -1,0 +1,222 @@
+"""Our loop against diffusers' pipeline on the same tiny weights: the whole of the family's numerics."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import Flux2KleinPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import pixel_unshuffle
+
+from koshi_flux.errors import ModelError, SettingsError
+from koshi_flux.flux2.config import KLEIN_BASE_4B, empirical_mu
+from koshi_flux.flux2.latents import LatentStatistics
+from koshi_flux.flux2.model import Flux2Model, load
+from koshi_flux.flux2.tiny import make_tiny_model
+from koshi_flux.shared.flow_matching import euler, mix, unshift
+from koshi_flux.shared.types import Conditioning, FluxModel
+
+HEIGHT, WIDTH = 64, 96
+TOLERANCE = 1e-5
+PROMPT, NEGATIVE = "a misty forest", "blurry, washed out"
+
+
+def noise(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    return torch.randn(32, height // 8, width // 8, generator=torch.Generator().manual_seed(seed))
+
+
+def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def ours(model: Flux2Model, x: Tensor, sigmas: tuple[float, ...], negative: str = "", guidance: float = 1.0) -> Tensor:
+    prompt, away = model.encode_prompt(PROMPT), model.encode_prompt(negative)
+    return euler(lambda latent, sigma: model.velocity(latent, sigma, prompt, away, guidance), x, sigmas)
+
+
+def theirs(pipeline: Flux2KleinPipeline, x: Tensor, steps: int, **options: object) -> Tensor:
+    """The pipeline's latent, brought to our space with the formula of its own code."""
+    raw = pipeline(
+        latents=pixel_unshuffle(x, 2)[None],
+        height=8 * x.shape[1],
+        width=8 * x.shape[2],
+        num_inference_steps=steps,
+        output_type="latent",
+        **{"prompt": PROMPT, "guidance_scale": 1.0, **options},
+    ).images
+    mean = pipeline.vae.bn.running_mean.view(1, -1, 1, 1)
+    deviation = torch.sqrt(pipeline.vae.bn.running_var.view(1, -1, 1, 1) + pipeline.vae.config.batch_norm_eps)
+    tokens = (Flux2KleinPipeline._patchify_latents(raw) - mean) / deviation
+    return Flux2KleinPipeline._unpatchify_latents(tokens)[0]
+
+
+def test_it_is_a_flux_model(distilled: Flux2Model):
+    assert isinstance(distilled, FluxModel)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (16, 16)])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_text_to_image_is_that_of_the_pipeline(
+    distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline, height: int, width: int, steps: int
+):
+    x = noise(1, height, width)
+    found = ours(distilled, x, distilled.sigmas(steps, 1.0, width, height))
+    assert (found - theirs(distilled_pipeline, x, steps)).abs().max() < TOLERANCE
+    assert (found - x).abs().max() > 0.1
+
+
+def test_text_to_image_with_guidance_is_that_of_the_pipeline(base: Flux2Model, base_pipeline: Flux2KleinPipeline):
+    x, sigmas = noise(2), base.sigmas(6, 1.0, WIDTH, HEIGHT)
+    negative = base_pipeline.encode_prompt(NEGATIVE)[0]
+    found = ours(base, x, sigmas, negative=NEGATIVE, guidance=4.0)
+    expected = theirs(base_pipeline, x, 6, guidance_scale=4.0, negative_prompt_embeds=negative)
+    assert (found - expected).abs().max() < TOLERANCE
+    assert (found - ours(base, x, sigmas, negative="", guidance=4.0)).abs().max() > 1e-3
+
+
+def test_the_empty_negative_is_the_default_of_the_pipeline(base: Flux2Model, base_pipeline: Flux2KleinPipeline):
+    x = noise(3)
+    found = ours(base, x, base.sigmas(3, 1.0, WIDTH, HEIGHT), negative="", guidance=4.0)
+    assert (found - theirs(base_pipeline, x, 3, guidance_scale=4.0)).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("skipped", [1, 2, 3])
+def test_image_to_image_over_the_last_steps_is_that_of_the_pipeline(
+    distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline, skipped: int
+):
+    sigmas = distilled.sigmas(4, 1.0, WIDTH, HEIGHT)[skipped:]
+    x = mix(distilled.encode(picture()), noise(4), sigmas[0])
+    even = [1 - i / 4 for i in range(skipped, 4)]
+    expected = theirs(distilled_pipeline, x, 4, sigmas=even)
+    assert (ours(distilled, x, sigmas) - expected).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("start", [0.25, 0.6, 0.97])
+def test_image_to_image_from_any_noise_level_is_that_of_the_pipeline(
+    base: Flux2Model, base_pipeline: Flux2KleinPipeline, start: float
+):
+    sigmas = base.sigmas(3, start, WIDTH, HEIGHT)
+    assert (len(sigmas), sigmas[0], sigmas[-1]) == (4, start, 0)
+    mu = empirical_mu((HEIGHT // 16) * (WIDTH // 16), 3)
+    x = mix(base.encode(picture()), noise(5), start)
+    expected = theirs(base_pipeline, x, 3, sigmas=[unshift(sigma, mu) for sigma in sigmas[:-1]], guidance_scale=4.0)
+    assert (ours(base, x, sigmas, guidance=4.0) - expected).abs().max() < TOLERANCE
+
+
+def test_encode_is_that_of_the_pipeline(distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline):
+    image = picture(6)
+    with torch.no_grad():
+        expected = distilled_pipeline._encode_vae_image(image[None] * 2 - 1, generator=None)
+    found = distilled.encode(image)
+    assert found.shape == (32, HEIGHT // 8, WIDTH // 8)
+    assert (pixel_unshuffle(found, 2) - expected[0]).abs().max() < TOLERANCE
+    assert torch.equal(found, distilled.encode(image))
+
+
+def test_decode_is_that_of_the_pipeline(distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline):
+    x = noise(7)
+    found = distilled.decode(ours(distilled, x, distilled.sigmas(4, 1.0, WIDTH, HEIGHT)))
+    expected = distilled_pipeline(
+        prompt=PROMPT, latents=pixel_unshuffle(x, 2)[None], height=HEIGHT, width=WIDTH, num_inference_steps=4,
+        guidance_scale=1.0, output_type="pt",
+    ).images[0]  # fmt: skip
+    assert found.shape == (3, HEIGHT, WIDTH)
+    assert (found - expected).abs().max() < TOLERANCE
+    assert found.std() > 0.01
+
+
+def test_decode_is_clamped(distilled: Flux2Model):
+    image = distilled.decode(100 * noise(8))
+    assert (image.min(), image.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 4.0, 50.0])
+def test_a_distilled_model_knows_no_guidance(distilled: Flux2Model, guidance: float):
+    prompt, negative = distilled.encode_prompt(PROMPT), distilled.encode_prompt(NEGATIVE)
+    plain = distilled.velocity(noise(), 0.7, prompt, None, 1.0)
+    assert torch.equal(distilled.velocity(noise(), 0.7, prompt, negative, guidance), plain)
+
+
+def test_guidance_leads_from_the_negative_through_the_prompt(base: Flux2Model):
+    prompt, negative = base.encode_prompt(PROMPT), base.encode_prompt(NEGATIVE)
+
+    def velocity(towards: Conditioning, away: Conditioning | None, guidance: float) -> Tensor:
+        return base.velocity(noise(), 0.7, towards, away, guidance)
+
+    c, u = velocity(prompt, None, 1.0), velocity(negative, None, 1.0)
+    assert torch.allclose(velocity(prompt, negative, 3.0), u + 3 * (c - u), atol=1e-6)
+    assert torch.equal(velocity(prompt, negative, 1.0), c)
+    assert torch.equal(velocity(prompt, None, 3.0), c)
+
+
+def test_results_can_be_written_to(distilled: Flux2Model):
+    """Inference tensors could not be: motion and feedback work in place outside the model."""
+    latent = distilled.encode(picture())
+    for result in (
+        latent,
+        distilled.decode(latent),
+        distilled.velocity(latent, 0.5, distilled.encode_prompt(""), None, 1),
+    ):
+        assert not result.requires_grad
+        assert result.is_contiguous()
+        result.add_(1)
+
+
+def test_bfloat16_keeps_the_statistics_of_the_autoencoder_exact(distilled_folder: Path, distilled: Flux2Model):
+    rounded = load(distilled_folder, dtype=torch.bfloat16)
+    vae, statistics = rounded._autoencoder
+    stored = load_file(distilled_folder / "vae" / "diffusion_pytorch_model.safetensors")
+    assert vae.dtype == torch.bfloat16
+    assert isinstance(statistics, LatentStatistics)
+    assert statistics.mean.dtype == statistics.deviation.dtype == torch.float32
+    assert torch.equal(statistics.mean.flatten(), stored["bn.running_mean"])
+    assert torch.equal(statistics.deviation.flatten(), (stored["bn.running_var"] + 1e-4).sqrt())
+    assert not torch.equal(stored["bn.running_mean"].bfloat16().float(), stored["bn.running_mean"])
+
+
+def test_bfloat16_works_inside_and_float32_outside(distilled_folder: Path, distilled: Flux2Model):
+    rounded = load(distilled_folder, dtype=torch.bfloat16)
+    pairs = []
+    for model in (distilled, rounded):
+        prompt, latent = model.encode_prompt(PROMPT), model.encode(picture())
+        pairs.append((prompt.tokens, latent, model.velocity(latent, 0.5, prompt, None, 1.0), model.decode(latent)))
+    for exact, close in zip(*pairs, strict=True):
+        assert close.dtype == torch.float32
+        assert not torch.equal(exact, close)
+        assert (exact - close).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "near"), [(100, 64, "96 x 64"), (64, 1, "64 x 16"), (1000, 1000, "992 x 992")]
+)
+def test_a_size_that_cannot_be_cut_into_tokens_is_refused_with_the_nearest_one(
+    distilled: Flux2Model, width: int, height: int, near: str
+):
+    with pytest.raises(SettingsError, match=f"multiples of 16 pixels, got {width} x {height}: try {near}"):
+        distilled.sigmas(4, 1.0, width, height)
+    with pytest.raises(SettingsError, match=f"try {near}"):
+        distilled.encode(torch.zeros(3, height, width))
+
+
+def test_a_given_row_is_filmed_by(distilled_folder: Path):
+    assert load(distilled_folder, KLEIN_BASE_4B).spec is KLEIN_BASE_4B
+
+
+def test_missing_weights_are_not_filled_up_with_random_ones(tmp_path: Path):
+    folder = make_tiny_model(tmp_path / "tiny")
+    file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    del weights["proj_out.weight"]
+    save_file(weights, file)
+    model = load(folder)
+    with pytest.raises(ModelError, match=r"transformer lacks 1 of its weights, e\.g\. proj_out\.weight"):
+        model.velocity(noise(), 0.5, model.encode_prompt(""), None, 1.0)
+
+
+def test_weights_of_another_shape_than_stated_are_refused(tmp_path: Path):
+    folder = make_tiny_model(tmp_path / "tiny")
+    config = folder / "vae" / "config.json"
+    config.write_text(config.read_text().replace("32,\n    32", "32,\n    64"))
+    with pytest.raises(ModelError, match=r"vae holds other weights than its config\.json states \(.* expected shape"):
+        load(folder).encode(picture())
