@@ -106,6 +106,18 @@ class TestEveryFilm:
         assert path.read_bytes() == b"old"
         assert os.listdir(tmp_path) == [path.name]
 
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+    def test_with_a_hole_never_gets_its_name(self, tmp_path: Path, noise: Noise, suffix: str):
+        path = tmp_path / f"film{suffix}"
+        with open_sink(path, size=(64, 48)) as film:
+            film.write(0, noise(0))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(film._encoder, "add", lambda pixels: Path("/dev/full").write_bytes(pixels))
+                with pytest.raises(OutputError, match=f"the disk is full: cannot write frame 1 of film{suffix}"):
+                    film.write(1, noise(1))
+            film.write(2, noise(2))
+        assert os.listdir(tmp_path) == []
+
     def test_below_a_file_is_refused_at_once(self, tmp_path: Path, suffix: str):
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match="cannot write"):

@@ -52,3 +52,12 @@ def test_checking_imports_neither_torch_nor_pyav():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_manual_lists_every_output_with_its_size():
+    manual = (Path(__file__).parents[2] / "docs" / "output.md").read_text()
+    for suffix, kind in FORMATS.items():
+        name = f"`{suffix}`" if suffix else "a folder"
+        assert any(
+            row.startswith(f"| {name} |") and f"| {kind.bytes_per_pixel} |" in row for row in manual.splitlines()
+        )

@@ -14,13 +14,15 @@ def in_betweens(before: Frame, after: Frame, path: Sequence[FrameParameters]) ->
     """The frames between two drawn ones, along `path` (the parameters after `before`, up to those of `after`).
 
     Each resamples both drawn pictures once, by the camera accumulated from them, and fades evenly from one to the
-    other.
+    other; what only one of them shows comes from that one alone.
     """
     height, width = before.image.shape[1:]
     whole = camera_path(path, height, width)
     for step in range(1, len(path)):
         parameters = path[step - 1]
         done = camera_path(path[:step], height, width)
-        come, _ = apply(before.image, done, parameters)
-        back, _ = apply(after.image, done @ np.linalg.inv(whole), parameters)
-        yield Frame(torch.lerp(come, back, step / len(path)), parameters, drawn=False)
+        come, come_holes = apply(before.image, done, parameters)
+        back, back_holes = apply(after.image, done @ np.linalg.inv(whole), parameters)
+        share = torch.full_like(come[0], step / len(path))
+        share[come_holes & ~back_holes], share[back_holes & ~come_holes] = 1, 0
+        yield Frame(torch.lerp(come, back, share), parameters, drawn=False)

@@ -57,7 +57,9 @@ def _schedule(value: object, info: ValidationInfo) -> Schedule:
 def _size(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[xX×,]\s*(\d+)\s*", value)):  # noqa: RUF001
         return int(match[1]), int(match[2])
-    return (value, value) if isinstance(value, int) else value
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("must be a width and a height such as [768, 512] or '768x512'")
+    return value
 
 
 def _prompts(value: object) -> object:
@@ -141,6 +143,12 @@ class Animation(BaseModel):
     contrast: Keyframed = _constant(1, "schedule: stretch about the mean brightness, 1 changes nothing")
     sharpen: Keyframed = _constant(0, "schedule: amount of luma sharpening, 0 changes nothing")
     noise: Keyframed = _constant(0, "schedule: grain as standard deviation, 0 to 1")
+
+    def __eq__(self, other: object) -> bool:
+        """Two films are equal when all their settings are."""
+        return isinstance(other, Animation) and all(
+            getattr(self, name) == getattr(other, name) for name in Animation.model_fields
+        )
 
     @model_validator(mode="wrap")
     @classmethod

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from koshi_flux.errors import ScheduleError, SettingsError
 from koshi_flux.schedule import deforum
-from koshi_flux.schedule.easing import Easing
+from koshi_flux.schedule.easing import LINEAR, Easing
 from koshi_flux.schedule.expression import Expression, Scope
 from koshi_flux.schedule.grammar import Keyframe, Parser, places, read_keyframes
 
@@ -35,7 +35,7 @@ class Schedule:
     """
 
     entries: tuple[Keyframe, ...]
-    easing: Easing = Easing()
+    easing: Easing = LINEAR
     dialect: str = "koshi"
     text: str = field(default="", compare=False)
     name: str = field(default="schedule", compare=False)
@@ -69,10 +69,10 @@ class Schedule:
         if old := _OLD_DIALECT.search(text):
             text, dialect = text[: old.start()], old[1]
         if dialect != "koshi":
-            return cls(deforum.read(text, name, dialect), Easing(), dialect, text, name)
+            return cls(deforum.read(text, name, dialect), LINEAR, dialect, text, name)
         parser = Parser(text, name)
         entries = read_keyframes(parser)
-        easing = Easing.parse(text, name, parser.token.start) if parser.accept("@") else Easing()
+        easing = Easing.parse(text, name, parser.token.start) if parser.accept("@") else LINEAR
         return cls(entries, easing, dialect, text, name)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Schedule:
         if self.dialect != "koshi":
             return f"{self.text} @ {self.dialect}"
         keyframes = ", ".join(f"{keyframe.key}:({keyframe.value})" for keyframe in self.entries)
-        return keyframes if self.easing == Easing() else f"{keyframes} @ {self.easing}"
+        return keyframes if self.easing == LINEAR else f"{keyframes} @ {self.easing}"
 
     @property
     def is_constant(self) -> bool:

@@ -89,7 +89,7 @@ def values(keyframes: Sequence[Keyframe], scope: Scope) -> NDArray[np.float64]:
     known = np.flatnonzero(~np.isnan(series))
     if not known.size:
         raise keyframes[taken[0]].value.not_finite(0, float("nan"))
-    return np.interp(np.arange(scope.frames), known, series[known])
+    return np.asarray(np.interp(np.arange(scope.frames), known, series[known]))
 
 
 def _entries(text: str, name: str, dialect: str) -> list[_Entry]:

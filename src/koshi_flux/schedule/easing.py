@@ -64,8 +64,10 @@ class Easing:
         return self.name
 
     def between(self, keys: Array, numbers: Array, frames: Array) -> Array:
-        """The numbers at `frames`, all of which lie in [keys[0], keys[-1]); `keys` rise strictly and are at least two."""
-        i = np.searchsorted(keys, frames, side="right") - 1
+        """The numbers at all `frames` of a film from keys[0] to before keys[-1]; `keys` rise and are at least two."""
+        if self.name == "linear":
+            return np.interp(frames, keys, numbers)
+        i = np.repeat(np.arange(len(keys) - 1), np.diff(np.searchsorted(frames, keys)))
         if self.name == "step":
             return numbers[i]
         u = (frames - keys[i]) / (keys[i + 1] - keys[i])
@@ -74,6 +76,9 @@ class Easing:
         if self.points is not None:
             u = css_bezier(u, self.points)
         return numbers[i] + (numbers[i + 1] - numbers[i]) * u
+
+
+LINEAR = Easing()
 
 
 def css_bezier(x: Array, points: Points) -> Array:

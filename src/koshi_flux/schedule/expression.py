@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -53,26 +53,23 @@ class Scope:
         return {**self.constants(), "t": t, "sec": seconds, "beat": seconds * (self.bpm / 60)}
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """Puts a number on the stack."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """Puts a variable's value on the stack."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Takes `count` values off the stack and puts the function's result there."""
+class Apply(NamedTuple):
+    """Takes `arity` values off the stack and puts the function's result there."""
 
     function: Function
-    count: int
+    arity: int
 
 
 Step: TypeAlias = Number | Variable | Apply
@@ -114,9 +111,9 @@ class Expression:
                         stack.append(value)
                     case Variable(name):
                         stack.append(variables[name])
-                    case Apply(function, count):
-                        arguments = stack[len(stack) - count :]
-                        stack[len(stack) - count :] = [function.compute(*arguments)]
+                    case Apply(function, arity):
+                        arguments = stack[len(stack) - arity :]
+                        stack[len(stack) - arity :] = [function.compute(*arguments)]
         return stack.pop()
 
     def at(self, frame: float, scope: Scope) -> float:
@@ -144,9 +141,9 @@ class Expression:
                     stack.append((show_number(value), ATOM))
                 case Variable(name):
                     stack.append((name, ATOM))
-                case Apply(function, count):
-                    operands = stack[len(stack) - count :]
-                    stack[len(stack) - count :] = [(_applied(function, operands), function.level)]
+                case Apply(function, arity):
+                    operands = stack[len(stack) - arity :]
+                    stack[len(stack) - arity :] = [(_applied(function, operands), function.level)]
         return stack.pop()[0]
 
 

@@ -12,7 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Value: TypeAlias = float | np.bool_ | NDArray[np.float64] | NDArray[np.bool_]
+Reals: TypeAlias = NDArray[np.float64]
+Truths: TypeAlias = NDArray[np.bool_]
+Value: TypeAlias = float | np.bool_ | Reals | Truths
 """A number or truth: one for the whole film, or one per frame."""
 Compute: TypeAlias = Callable[..., Value]
 
@@ -59,24 +61,26 @@ def _clip(value: Value, low: Value, high: Value) -> Value:
 
 
 def _where(condition: Value, then: Value, otherwise: Value) -> Value:
-    return np.where(np.not_equal(condition, 0), then, otherwise)
+    chosen: Reals = np.where(np.not_equal(condition, 0), then, otherwise)
+    return chosen
 
 
 def _imaginary_part(value: Value) -> Value:
     return np.multiply(value, 0.0)
 
 
-def _is_whole(value: Value) -> Value:
-    return (np.abs(value) < 2.0**53) & (np.floor(value) == value)
+def _is_whole(value: Value) -> Truths:
+    number = np.asarray(value, dtype=np.float64)
+    return np.asarray((np.abs(number) < 2.0**53) & (np.floor(number) == number))
 
 
 def _bits(ufunc: np.ufunc, *values: Value) -> Value:
     """Logic between truths, bits of whole numbers; nan for the bits of a fraction."""
     if all(np.asarray(value).dtype == np.bool_ for value in values):
-        return ufunc(*values)
-    numbers = [np.asarray(value, dtype=np.float64) for value in values]
-    whole = reduce(np.logical_and, [_is_whole(number) for number in numbers])
-    return np.where(whole, ufunc(*(number.astype(np.int64) for number in numbers)), np.nan)
+        truth: Truths = ufunc(*values)
+        return truth
+    whole = reduce(np.logical_and, map(_is_whole, values))
+    return np.where(whole, ufunc(*(np.asarray(value).astype(np.int64) for value in values)), np.nan)
 
 
 def _shift_left(value: Value, places: Value) -> Value:
@@ -111,7 +115,7 @@ def ease(t: Value, start: Value, end: Value, low: Value = 0.0, high: Value = 1.0
     return low + np.subtract(high, low) * smoothstep(u)
 
 
-def smoothstep(u: NDArray[np.float64]) -> NDArray[np.float64]:
+def smoothstep(u: Reals) -> Reals:
     """3u^2 - 2u^3: from 0 to 1, level at both ends."""
     return u * u * (3 - 2 * u)
 
@@ -122,22 +126,31 @@ def wiggle(seed: Value, t: Value, period: Value, stream: Value = 0.0) -> Value:
     A uniform cubic B-spline over the random values: twice differentiable, and never outside their range.
     """
     x = np.divide(t, period)
-    u = x - np.floor(x)
-    basis = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-    weighted = [weight * _random(seed, stream, np.floor(x) + knot - 1) for knot, weight in enumerate(basis)]
-    return sum(weighted) / 6
+    u = np.asarray(x - np.floor(x))
+    v, square, cube = 1 - u, u * u, u * u * u
+    basis = (v * v * v, 3 * cube - 6 * square + 4, -3 * cube + 3 * square + 3 * u + 1, cube)
+    chain, knot = _scrambled(_scrambled(_bits_of(seed)) ^ _bits_of(stream)), _bits_of(x)
+    before = np.uint64(2**64 - 1)  # adding it takes 1 away
+    weighted = [weight * _uniform(chain ^ (knot + before + np.uint64(i))) for i, weight in enumerate(basis)]
+    smooth: Reals = np.add.reduce(weighted) / 6
+    return smooth
 
 
-def _random(*of: Value) -> Value:
-    """Uniform in [-1, 1) and the same on every machine: SplitMix64 (Steele, Lea, Flood 2014) chained over whole `of`."""
-    state = np.uint64(0)
-    for value in of:
-        state = state ^ np.asarray(np.mod(np.floor(value), 2.0**53)).astype(np.uint64)
-        state = state + np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state = state ^ (state >> np.uint64(31))
-    return (state >> np.uint64(11)) * 2.0**-52 - 1
+def _bits_of(number: Value) -> NDArray[np.uint64]:
+    return np.asarray(np.mod(np.floor(number), 2.0**53)).astype(np.uint64)
+
+
+def _scrambled(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One step of SplitMix64 (Steele, Lea and Flood 2014): the same on every machine, and in any order."""
+    state = np.asarray(state + np.uint64(0x9E3779B97F4A7C15))
+    state = np.asarray((state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
+    state = np.asarray((state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
+    return np.asarray(state ^ (state >> np.uint64(31)))
+
+
+def _uniform(state: NDArray[np.uint64]) -> Reals:
+    """From [-1, 1)."""
+    return np.asarray((_scrambled(state) >> np.uint64(11)) * 2.0**-52 - 1)
 
 
 def _table(*functions: Function) -> dict[str, Function]:

@@ -1,13 +1,12 @@
 """From text to keyframes, with the column of whatever is wrong.
 
-    schedule   = keyframe {"," keyframe} [","] ["@" easing]  |  expression ["@" easing]
-    keyframe   = expression ":" expression
-    expression = Python's arithmetic over numbers, names and calls; quotes group like parentheses
+schedule   = keyframe {"," keyframe} [","] ["@" easing]  |  expression ["@" easing]
+keyframe   = expression ":" expression
+expression = Python's arithmetic over numbers, names and calls; quotes group like parentheses
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
 
@@ -23,7 +22,7 @@ from koshi_flux.schedule.expression import (
     Step,
     Variable,
 )
-from koshi_flux.schedule.functions import BINARY, COMPARISON, KOSHI, POWER, PREFIX, UNARY, Function
+from koshi_flux.schedule.functions import BINARY, COMPARISON, KOSHI, POWER, PREFIX, UNARY, Function, Value
 
 MAX_TEXT = 1_000_000
 MAX_STEPS = 1_000
@@ -39,7 +38,7 @@ _TOKEN = re.compile(
     )?""",
     re.VERBOSE | re.DOTALL,
 )
-_LOOKALIKES = str.maketrans("−–—×÷·“”„‘’，：；（）;", "---*/*\"\"\"'',:,(),")  # noqa: RUF001 - what text editors make of them
+_LOOKALIKES = str.maketrans("−–—×÷·“”„‘’，：；（）;", '---*/*"""\'\',:,(),')  # noqa: RUF001 - what text editors make of them
 _PYTHON = {
     "and": "write (a) & (b)",
     "or": "write (a) | (b)",
@@ -58,8 +57,7 @@ class Token(NamedTuple):
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(NamedTuple):
     """The names and signs that maths may use; with `quotes`, quotes group like parentheses."""
 
     variables: frozenset[str]
@@ -71,8 +69,7 @@ class Language:
 KOSHI_LANGUAGE = Language(FILM_VARIABLES | FRAME_VARIABLES | CONSTANTS.keys(), KOSHI, BINARY, quotes=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Keyframe:
+class Keyframe(NamedTuple):
     """A value at a key. A number is interpolated to the next key, anything else is evaluated until the next key."""
 
     key: Expression
@@ -288,7 +285,7 @@ def places(keys: list[Expression], scope: Scope) -> list[int]:
     return _places(keys, scope.constants())
 
 
-def _places(keys: list[Expression], variables: Mapping[str, object]) -> list[int]:
+def _places(keys: list[Expression], variables: Mapping[str, Value]) -> list[int]:
     taken: dict[int, Expression] = {}
     for key in keys:
         frame = _frame(key, variables)
@@ -298,7 +295,7 @@ def _places(keys: list[Expression], variables: Mapping[str, object]) -> list[int
     return list(taken)
 
 
-def _frame(key: Expression, variables: Mapping[str, object]) -> int:
+def _frame(key: Expression, variables: Mapping[str, Value]) -> int:
     value = float(key.evaluate(variables))
     if not abs(value) < LARGEST_FRAME:
         raise key.error(f"the key is {value:g}, which is no frame")
@@ -311,7 +308,9 @@ def _frame(key: Expression, variables: Mapping[str, object]) -> int:
 
 def _unknown(what: str, name: str, known: frozenset[str] | Mapping[str, Function]) -> str:
     near = get_close_matches(name.lower(), known, n=1)
-    return f"unknown {what} {name!r}, " + (f"did you mean {near[0]!r}?" if near else f"known are {' '.join(sorted(known))}")
+    return f"unknown {what} {name!r}, " + (
+        f"did you mean {near[0]!r}?" if near else f"known are {' '.join(sorted(known))}"
+    )
 
 
 def _arity(function: Function) -> str:

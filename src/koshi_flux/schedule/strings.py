@@ -36,7 +36,7 @@ class StringSchedule:
 
     @classmethod
     def parse(cls, text: str, name: str = "schedule", dialect: str = "koshi") -> Self:
-        """Read a schedule such as `0: ("Euler a"), "max_f-1": ("Euler")`, or take a text without a key as one that stays.
+        """Read a schedule such as `0: ("Euler a"), "max_f-1": ("Euler")`; a text without a key is one that stays.
 
         Raises:
             ScheduleError: the text cannot be read; it has the column and what was expected there.
