@@ -1,5 +1,7 @@
 """The command line: `koshi`. The only place that prints; heavy things are imported when a command needs them."""
 
+import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -8,10 +10,16 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+# `koshi check` is to answer at once: no search for pydantic plugins, no thread per core for numpy's matrices, no
+# garbage collection of what importing makes.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+gc.disable()
 
-from koshi_flux.errors import KoshiError
-from koshi_flux.version import VERSION
+import typer  # noqa: E402
+
+from koshi_flux.errors import KoshiError  # noqa: E402
+from koshi_flux.version import VERSION  # noqa: E402
 
 if TYPE_CHECKING:
     from koshi_flux.schedule.animation import Animation
@@ -81,6 +89,8 @@ def render(
 
     from koshi_flux.pipeline.animation import film as shoot
     from koshi_flux.pipeline.factory import load_model
+
+    gc.enable()
 
     with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
         frames = shoot(animation, load_model(animation.model), path, resume)

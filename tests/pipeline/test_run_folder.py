@@ -185,6 +185,8 @@ def test_a_disk_that_fills_up_is_reported_and_the_frames_are_kept(film_of, tmp_p
 
 
 def test_an_animation_survives_its_run_folder(tmp_path):
-    animation = Animation(prompts={"0": "a", "3": "b"}, frames=4, size=(32, 32), zoom="0:(1), 3:(1.1) @ cubic", fps=23.976)
+    animation = Animation(
+        prompts={"0": "a", "3": "b"}, frames=4, size=(32, 32), zoom="0:(1), 3:(1.1) @ cubic", fps=23.976
+    )
     rendered(animation, tmp_path / "film.mkv")
     assert load_film(tmp_path / "film.toml") == animation.resolved(ToyModel.spec)

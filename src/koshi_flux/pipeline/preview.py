@@ -47,7 +47,14 @@ def sheet_path(path: Path) -> Path:
 
 def camera_only(animation: Animation) -> Animation:
     """The same camera with nothing but the toy model's first picture to look at."""
-    still = {"denoise": 0, "strength_schedule": None, "color_coherence": "none", "contrast": 1, "sharpen": 0, "noise": 0}
+    still = {
+        "denoise": 0,
+        "strength_schedule": None,
+        "color_coherence": "none",
+        "contrast": 1,
+        "sharpen": 0,
+        "noise": 0,
+    }
     return animation.replaced(model="toy", cadence=1, steps=4, guidance=1, **still)
 
 

@@ -1,8 +1,8 @@
 """The whole film, frozen: every setting a film file, the command line or Python can give, checked before anything starts."""
 
+import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -15,9 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
-    ModelWrapValidatorHandler,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
@@ -48,7 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
 """What a schedule's values must lie in, over the whole film; schedules not named here take any number."""
 
 
-def _schedule(value: object, info: ValidationInfo) -> Schedule:
+def _schedule(value: object, info: Any) -> Schedule:  # a ValidationInfo, which no runtime check can name
     if not isinstance(value, str | int | float | Schedule) or isinstance(value, bool):
         raise ValueError("must be a number or a schedule such as '0:(1.0), 60:(1.05)'")
     return Schedule.parse(value, name=info.field_name or "schedule", dialect=info.data.get("dialect", "koshi"))
@@ -57,6 +55,8 @@ def _schedule(value: object, info: ValidationInfo) -> Schedule:
 def _size(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[xX×,]\s*(\d+)\s*", value)):  # noqa: RUF001
         return int(match[1]), int(match[2])
+    if isinstance(value, int):
+        return value, value
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("must be a width and a height such as [768, 512] or '768x512'")
     return value
@@ -94,7 +94,8 @@ class Animation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dialect: Annotated[Literal["koshi", "deforum", "notebook"], BeforeValidator(_lower)] = Field(
-        default="koshi", description="how schedule texts are read: koshi, or exactly as Deforum's web UI or notebook did"
+        default="koshi",
+        description="how schedule texts are read: koshi, or exactly as Deforum's web UI or notebook did",
     )
     prompts: Prompts = Field(min_length=1, description="what to paint, by frame: {0 = 'a forest', 60 = 'a city'}")
     prompt_blend: Annotated[Literal["hold", "linear", "ease"], BeforeValidator(_lower)] = Field(
@@ -152,7 +153,7 @@ class Animation(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explain(cls, settings: Any, handler: ModelWrapValidatorHandler["Animation"]) -> "Animation":
+    def _explain(cls, settings: Any, handler: Callable[[Any], "Animation"]) -> "Animation":
         """Say what is wrong in the words of a film file."""
         try:
             animation = handler(settings)
@@ -210,7 +211,9 @@ class Animation(BaseModel):
         if not 0 <= frame < self.frames:
             raise IndexError(f"frame {frame} of a film with frames 0 to {self.frames - 1}")
         numbers: dict[str, Any] = {
-            name: float(self.values(name)[frame]) for name in (*self.schedules, "denoise") if name in _PER_FRAME
+            name: float(self.values(name)[frame])
+            for name in (*self.schedules, "denoise")
+            if name in _PER_FRAME
             if name != "denoise" or self.denoise is not None or self.strength_schedule is not None
         }
         if "steps" in numbers:
@@ -223,7 +226,9 @@ class Animation(BaseModel):
     def picture_size(self) -> tuple[int, int]:
         """(width, height) of a film whose size is settled, by itself or by its model (`resolved`)."""
         if self.size is None:
-            raise SettingsError("the film leaves its size to the model: choose one with `resolved`, or say size = [w, h]")
+            raise SettingsError(
+                "the film leaves its size to the model: choose one with `resolved`, or say size = [w, h]"
+            )
         return self.size
 
     @property
@@ -239,9 +244,7 @@ class Animation(BaseModel):
 
     def texts(self) -> tuple[set[str], set[str]]:
         """Every text that some frame's prompt, or negative prompt, is blended from."""
-        positive, negative = (
-            {text for blends in self._prompt_values for text, _ in blends[side]} for side in (0, 1)
-        )
+        positive, negative = ({text for blends in self._prompt_values for text, _ in blends[side]} for side in (0, 1))
         return positive, negative
 
     def strides(self, after: int | None = None) -> Iterator[tuple[FrameParameters, ...]]:
@@ -272,7 +275,7 @@ class Animation(BaseModel):
         if self.guidance is None:
             left["guidance"] = spec.default_guidance
         if self.seed < 0:
-            left["seed"] = secrets.randbelow(2**32)
+            left["seed"] = int.from_bytes(os.urandom(4))
         return self.replaced(**left) if left else self
 
     def replaced(self, **changes: object) -> "Animation":
@@ -320,7 +323,11 @@ def _in_words(error: Any) -> str:
     if error["type"] == "missing" or (key == "prompts" and error["type"] == "too_short"):
         return f"{key}: a film needs at least one, e.g. prompts = {{0 = 'a quiet lake at dawn'}}"
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Input ")
-    return f"{key}: should be {said}, got {error['input']!r}" if said[0] != "m" else f"{key}: {said}, got {error['input']!r}"
+    return (
+        f"{key}: should be {said}, got {error['input']!r}"
+        if said[0] != "m"
+        else f"{key}: {said}, got {error['input']!r}"
+    )
 
 
 ELSEWHERE = {

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Schedule:
     @classmethod
     def parse(
         cls, text: "str | float | Schedule", name: str = "schedule", dialect: str = "koshi", easing: str | None = None
-    ) -> Self:
+    ) -> "Schedule":
         """Read a schedule such as "0:(1.0), 60:(1.05) @ ease-in-out", or take a number as one that stays.
 
         Args:
@@ -65,7 +65,7 @@ class Schedule:
         return replace(schedule, easing=Easing.parse(easing, name))
 
     @classmethod
-    def _read(cls, text: str, name: str, dialect: str) -> Self:
+    def _read(cls, text: str, name: str, dialect: str) -> "Schedule":
         if old := _OLD_DIALECT.search(text):
             text, dialect = text[: old.start()], old[1]
         if dialect != "koshi":

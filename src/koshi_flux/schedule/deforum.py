@@ -151,4 +151,5 @@ def _number(number: str, text: str, start: int, name: str) -> Expression:
 
 def _span(part: str, start: int, unwanted: str | None = None) -> tuple[int, int]:
     """Where `part`, which begins at `start`, stands without the unwanted characters around it."""
-    return start + len(part) - len(part.lstrip(unwanted)), start + len(part.rstrip(unwanted))
+    start += len(part) - len(part.lstrip(unwanted))
+    return start, start + len(part.strip(unwanted))

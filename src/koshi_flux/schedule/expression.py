@@ -94,15 +94,18 @@ class Expression:
     @property
     def names(self) -> frozenset[str]:
         """The variables it depends on; `pi` and `e` are numbers."""
-        return frozenset(step.name for step in self.steps if isinstance(step, Variable)) - CONSTANTS.keys()
+        return frozenset(step.name for step in self.steps if isinstance(step, Variable)).difference(CONSTANTS)
 
     @property
-    def is_literal(self) -> bool:
-        """Whether it is a plain number, as against maths that comes to one."""
-        return len(self.steps) == 1 and isinstance(self.steps[0], Number)
+    def literal(self) -> float | None:
+        """The number it is; None for maths, even if it comes to one."""
+        first = self.steps[0]
+        return first.value if isinstance(first, Number) and len(self.steps) == 1 else None
 
     def evaluate(self, variables: Mapping[str, Value] = CONSTANTS) -> Value:
         """Its value, broadcast over the variables; nan or inf where there is none."""
+        if (literal := self.literal) is not None:
+            return literal
         stack: list[Value] = []
         with np.errstate(all="ignore"):
             for step in self.steps:
@@ -112,13 +115,12 @@ class Expression:
                     case Variable(name):
                         stack.append(variables[name])
                     case Apply(function, arity):
-                        arguments = stack[len(stack) - arity :]
-                        stack[len(stack) - arity :] = [function.compute(*arguments)]
+                        stack[len(stack) - arity :] = [function(*stack[len(stack) - arity :])]
         return stack.pop()
 
     def at(self, frame: float, scope: Scope) -> float:
         """Its value at one frame, which must be finite."""
-        value = float(self.evaluate(scope.variables(float(frame))))
+        value = float(self.evaluate(scope.variables(float(frame)) if self.names else CONSTANTS))
         if not math.isfinite(value):
             raise self.not_finite(frame, value)
         return value
@@ -130,7 +132,7 @@ class Expression:
     def not_finite(self, frame: float, value: float) -> ScheduleError:
         """What to raise when there is no value at `frame`."""
         why = "division by zero?" if math.isinf(value) else "0/0, or the root or logarithm of a negative number?"
-        return self.error(f"value at frame {frame:g} is {value:g} ({why})")
+        return self.error(f"value at frame {show_number(frame)} is {value:g} ({why})")
 
     def __str__(self) -> str:
         """Its canonical text, with as few parentheses as Python's precedence allows."""

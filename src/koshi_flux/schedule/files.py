@@ -91,7 +91,9 @@ def _check_format(stated: object, origin: str) -> None:
     if stated is None:
         raise SettingsError(f"{origin} does not say 'koshi = {FORMAT}' in its first lines: is it a film file?")
     if stated != FORMAT:
-        raise SettingsError(f"{origin} says koshi = {stated!r}, but this version reads koshi = {FORMAT}: update koshi-flux")
+        raise SettingsError(
+            f"{origin} says koshi = {stated!r}, but this version reads koshi = {FORMAT}: update koshi-flux"
+        )
 
 
 def _toml_value(text: str) -> object:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Reals: TypeAlias = NDArray[np.float64]
 Truths: TypeAlias = NDArray[np.bool_]
+Bits: TypeAlias = NDArray[np.uint64]
 Value: TypeAlias = float | np.bool_ | Reals | Truths
 """A number or truth: one for the whole film, or one per frame."""
 Compute: TypeAlias = Callable[..., Value]
@@ -33,6 +34,7 @@ class Function:
         most: the most arguments that users give; None for any number.
         implicit: variables handed over before the users' arguments, e.g. ("t",).
         level: how tightly an operator binds.
+        logical: whether it tells truths from numbers; all others are given 0 and 1 for truths.
     """
 
     name: str
@@ -41,19 +43,23 @@ class Function:
     most: int | None = 1
     implicit: tuple[str, ...] = ()
     level: int = ATOM
+    logical: bool = False
+
+    def __call__(self, *arguments: Value) -> Value:
+        """Its value, broadcast over the arguments."""
+        return self.compute(*(arguments if self.logical else map(_as_reals, arguments)))
 
 
-def _real(ufunc: np.ufunc) -> Compute:
-    """The ufunc in double precision: left alone, numpy would add truths with "or" and take their sine in 16 bits."""
-    return partial(ufunc, dtype=np.float64)
+def _as_reals(value: Value) -> float | Reals:
+    return value if isinstance(value, float) else np.asarray(value, dtype=np.float64)
 
 
 def _least(*values: Value) -> Value:
-    return reduce(_real(np.minimum), values)
+    return reduce(np.minimum, values)
 
 
 def _greatest(*values: Value) -> Value:
-    return reduce(_real(np.maximum), values)
+    return reduce(np.maximum, values)
 
 
 def _clip(value: Value, low: Value, high: Value) -> Value:
@@ -92,32 +98,42 @@ def _shift_right(value: Value, places: Value) -> Value:
     return np.where(_is_whole(value) & _is_whole(places), np.floor(np.divide(value, np.exp2(places))), np.nan)
 
 
+def _quotient(value: Value, divisor: Value) -> Value:
+    return np.floor(np.divide(value, divisor))
+
+
+def _remainder(value: Value, divisor: Value) -> Value:
+    """With the divisor's sign. From the rounded quotient, as numexpr does, so that 3 % 0.1 is 0 and not 0.0999..."""
+    return np.subtract(value, np.multiply(divisor, _quotient(value, divisor)))
+
+
 def saw(t: Value, period: Value, phase: Value = 0.0) -> Value:
     """Rises from 0 towards 1 every `period` frames, starting at frame `phase`."""
-    return np.mod(np.subtract(t, phase), period) / period
+    return np.divide(_remainder(np.subtract(t, phase), period), period)
 
 
 def tri(t: Value, period: Value, phase: Value = 0.0) -> Value:
     """Rises from 0 to 1 and falls back to 0 every `period` frames, starting at frame `phase`."""
-    return 1 - np.abs(2 * saw(t, period, phase) - 1)
+    return np.subtract(1, np.abs(np.subtract(np.multiply(2, saw(t, period, phase)), 1)))
 
 
 def pulse(t: Value, period: Value, width: Value | None = None, phase: Value = 0.0) -> Value:
     """1 for the first `width` frames (half of them) of every `period` frames, else 0, starting at frame `phase`."""
     width = np.divide(period, 2) if width is None else width
-    return np.where(np.equal(period, 0), np.nan, np.mod(np.subtract(t, phase), period) < width)
+    since = _remainder(np.subtract(t, phase), period)
+    return np.where(np.isnan(since), np.nan, np.less(since, width))
 
 
 def ease(t: Value, start: Value, end: Value, low: Value = 0.0, high: Value = 1.0) -> Value:
     """`low` until frame `start`, `high` from frame `end`, between them the smoothstep 3u^2 - 2u^3."""
     ramp = np.divide(np.subtract(t, start), np.subtract(end, start))
-    u = np.clip(np.where(np.equal(start, end), np.greater_equal(t, end), ramp), 0, 1)
-    return low + np.subtract(high, low) * smoothstep(u)
+    u = np.where(np.equal(start, end), np.greater_equal(t, end), ramp)
+    return low + np.subtract(high, low) * smoothstep(np.asarray(np.clip(u, 0, 1)))
 
 
 def smoothstep(u: Reals) -> Reals:
     """3u^2 - 2u^3: from 0 to 1, level at both ends."""
-    return u * u * (3 - 2 * u)
+    return np.asarray(u * u * (3 - 2 * u))
 
 
 def wiggle(seed: Value, t: Value, period: Value, stream: Value = 0.0) -> Value:
@@ -129,28 +145,28 @@ def wiggle(seed: Value, t: Value, period: Value, stream: Value = 0.0) -> Value:
     u = np.asarray(x - np.floor(x))
     v, square, cube = 1 - u, u * u, u * u * u
     basis = (v * v * v, 3 * cube - 6 * square + 4, -3 * cube + 3 * square + 3 * u + 1, cube)
-    chain, knot = _scrambled(_scrambled(_bits_of(seed)) ^ _bits_of(stream)), _bits_of(x)
-    before = np.uint64(2**64 - 1)  # adding it takes 1 away
-    weighted = [weight * _uniform(chain ^ (knot + before + np.uint64(i))) for i, weight in enumerate(basis)]
+    chain = _scrambled(_scrambled(_bits_of(0.0), _bits_of(seed)), _bits_of(stream))
+    knots = [np.asarray(_bits_of(x) + np.uint64(i % 2**64)) for i in (-1, 0, 1, 2)]
+    weighted = [weight * _uniform(chain, knot) for weight, knot in zip(basis, knots, strict=True)]
     smooth: Reals = np.add.reduce(weighted) / 6
     return smooth
 
 
-def _bits_of(number: Value) -> NDArray[np.uint64]:
+def _bits_of(number: Value) -> Bits:
     return np.asarray(np.mod(np.floor(number), 2.0**53)).astype(np.uint64)
 
 
-def _scrambled(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _scrambled(state: Bits, value: Bits) -> Bits:
     """One step of SplitMix64 (Steele, Lea and Flood 2014): the same on every machine, and in any order."""
-    state = np.asarray(state + np.uint64(0x9E3779B97F4A7C15))
+    state = np.asarray((state ^ value) + np.uint64(0x9E3779B97F4A7C15))
     state = np.asarray((state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
     state = np.asarray((state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
     return np.asarray(state ^ (state >> np.uint64(31)))
 
 
-def _uniform(state: NDArray[np.uint64]) -> Reals:
+def _uniform(state: Bits, value: Bits) -> Reals:
     """From [-1, 1)."""
-    return np.asarray((_scrambled(state) >> np.uint64(11)) * 2.0**-52 - 1)
+    return np.asarray((_scrambled(state, value) >> np.uint64(11)) * 2.0**-52 - 1)
 
 
 def _table(*functions: Function) -> dict[str, Function]:
@@ -158,13 +174,13 @@ def _table(*functions: Function) -> dict[str, Function]:
 
 
 def _binary(name: str, level: int, compute: Compute) -> Function:
-    return Function(name, compute, 2, 2, level=level)
+    return Function(name, compute, 2, 2, level=level, logical=name in {"|", "^", "&"})
 
 
 PREFIX: dict[str, Function] = _table(
-    Function("-", _real(np.negative), level=UNARY),
-    Function("+", _real(np.positive), level=UNARY),
-    Function("~", partial(_bits, np.invert), level=UNARY),
+    Function("-", np.negative, level=UNARY),
+    Function("+", np.positive, level=UNARY),
+    Function("~", partial(_bits, np.invert), level=UNARY, logical=True),
 )
 BINARY: dict[str, Function] = _table(
     _binary("<", COMPARISON, np.less),
@@ -177,13 +193,13 @@ BINARY: dict[str, Function] = _table(
     _binary("&", 4, partial(_bits, np.bitwise_and)),
     _binary("<<", 5, _shift_left),
     _binary(">>", 5, _shift_right),
-    _binary("+", 6, _real(np.add)),
-    _binary("-", 6, _real(np.subtract)),
-    _binary("*", 7, _real(np.multiply)),
-    _binary("/", 7, _real(np.divide)),
-    _binary("//", 7, _real(np.floor_divide)),
-    _binary("%", 7, _real(np.remainder)),
-    _binary("**", POWER, _real(np.power)),
+    _binary("+", 6, np.add),
+    _binary("-", 6, np.subtract),
+    _binary("*", 7, np.multiply),
+    _binary("/", 7, np.divide),
+    _binary("//", 7, _quotient),
+    _binary("%", 7, _remainder),
+    _binary("**", POWER, np.power),
 )
 XOR = _binary("^", 3, partial(_bits, np.bitwise_xor))
 """Deforum's `^`. Koshi refuses the sign, because nearly everybody who writes it means a power."""
@@ -193,15 +209,15 @@ _SAME_NAME_IN_NUMPY = (
     "ceil trunc sign"
 )
 NUMEXPR: dict[str, Function] = _table(
-    *(Function(name, _real(getattr(np, name))) for name in _SAME_NAME_IN_NUMPY.split()),
+    *(Function(name, getattr(np, name)) for name in _SAME_NAME_IN_NUMPY.split()),
     *(Function(name, getattr(np, name)) for name in ("isnan", "isinf", "isfinite")),
-    *(Function(name, _real(getattr(np, name)), 2, 2) for name in ("arctan2", "fmod", "hypot", "copysign", "nextafter")),
-    *(Function(name, _real(getattr(np, name)), 2, 2) for name in ("minimum", "maximum")),
-    Function("abs", _real(np.absolute)),
-    Function("round", _real(np.rint)),
+    *(Function(name, getattr(np, name), 2, 2) for name in ("arctan2", "fmod", "hypot", "copysign", "nextafter")),
+    *(Function(name, getattr(np, name), 2, 2) for name in ("minimum", "maximum")),
+    Function("abs", np.absolute),
+    Function("round", np.rint),
     Function("signbit", np.signbit),
-    Function("real", _real(np.positive)),
-    Function("conj", _real(np.positive)),
+    Function("real", np.positive),
+    Function("conj", np.positive),
     Function("imag", _imaginary_part),
     Function("where", _where, 3, 3),
 )

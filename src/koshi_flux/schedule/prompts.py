@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 
@@ -58,7 +57,7 @@ class PromptSchedule:
         blend: str = "hold",
         name: str = "prompts",
         negative: str = "",
-    ) -> Self:
+    ) -> "PromptSchedule":
         """Read prompts by key, such as {0: "a forest --neg people", "max_f/2": "a (golden:1.2) city"}.
 
         Args:

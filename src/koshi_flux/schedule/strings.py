@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Self
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule import deforum
@@ -35,7 +34,7 @@ class StringSchedule:
     name: str = field(default="schedule", compare=False)
 
     @classmethod
-    def parse(cls, text: str, name: str = "schedule", dialect: str = "koshi") -> Self:
+    def parse(cls, text: str, name: str = "schedule", dialect: str = "koshi") -> "StringSchedule":
         """Read a schedule such as `0: ("Euler a"), "max_f-1": ("Euler")`; a text without a key is one that stays.
 
         Raises:
@@ -88,7 +87,10 @@ def _entries(text: str, name: str) -> tuple[tuple[Expression, str], ...]:
 def _entry(parser: Parser) -> tuple[Expression, str]:
     key = parser.expression()
     parser.expect(":")
-    return key, _string(parser.take(_STRING, '("words")'))
+    string = parser.take(_STRING)
+    if string is None:
+        parser.fail('expected ("words")')
+    return key, _string(string)
 
 
 def _string(found: re.Match[str]) -> str:

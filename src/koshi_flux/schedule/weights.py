@@ -24,8 +24,8 @@ Blend: TypeAlias = dict[str, Array]
 """Texts and their weights over some frames; at each frame the weights sum to 1."""
 
 MAX_PROMPT = 20_000
-NOTHING = 1e-12
-"""Weights below it are rounding."""
+LARGEST, NOTHING = 1e6, 1e-12
+"""Weights above are a mistake; weights below are rounding."""
 
 _ESCAPE = re.compile(r"\\([:()`])")
 _MASK = {sign: chr(0xFDD1 + i) for i, sign in enumerate(":()`")}
@@ -182,12 +182,13 @@ def _clean(masked: str, drop_commas: bool = False) -> str:
 def _at_frames(weight: Expression, t: Array, scope: Scope) -> Array:
     values = np.broadcast_to(np.asarray(weight.evaluate(scope.variables(t)), dtype=np.float64), t.shape)
     _refuse(weight, ~np.isfinite(values), t, "is no number (division by zero, or the root of a negative number?)")
+    _refuse(weight, np.abs(values) > LARGEST, t, f"is more than {LARGEST:g}")
     return values
 
 
 def _refuse(weight: Expression, wrong: NDArray[np.bool_], t: Array, why: str) -> None:
     if wrong.any():
-        raise weight.error(f"the weight at frame {t[np.argmax(wrong)]:g} {why}")
+        raise weight.error(f"the weight at frame {t[np.argmax(wrong)]:.0f} {why}")
 
 
 def _add(blend: Blend, text: str, weight: Array) -> None:

@@ -1,9 +1,9 @@
-"""ToyModel: a rectified flow that is known exactly, so that films and tests need no weights and no time.
+"""ToyModel: a denoiser that needs no weights and no time, so that films, tests and the docs run anywhere.
 
-Its pictures are a Gaussian field around the painted landscape: x0 = painting + clouds, where the clouds have the power
-spectrum `cloud_power`. For such pictures the best guess of x0 from a noisy x is a Wiener filter, and with it the
-velocity of the flow is exact: v = (x - E[x0 | x]) / sigma. Large shapes of the moved picture survive a redraw, fine ones
-follow the prompt, just as with a trained model. The latent is the picture itself, 8x8 pixels to a latent pixel.
+A trained model's guess of the clean picture is part what it can still see through the noise, part what the prompt says,
+the noisier the more. So is the toy's, in closed form: what can be seen is the Wiener filter for pictures with the
+power spectrum of nature, what the prompt says is a painting. From the guess follows the velocity of the rectified flow,
+v = (x - guess) / sigma. The latent is the picture itself, 8x8 pixels to a latent pixel, and loses nothing.
 """
 
 from functools import lru_cache
@@ -19,18 +19,14 @@ from koshi_flux.toy.config import TOY
 from koshi_flux.toy.painter import paint
 from koshi_flux.toy.words import read
 
-_CLOUDS = 0.12
-"""Standard deviation of the clouds, in a picture that spans [-1, 1]."""
-_CLOUD_SIZE = 3.0
-"""Cycles per frame below which the clouds' power is flat."""
-_TINTED_SHARE = 0.15
-"""Power of coloured clouds relative to grey ones."""
-_OPPONENT = torch.tensor([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
-"""Orthonormal colour axes: grey, red-green, yellow-blue."""
+_DEVIATION = 0.5
+"""Standard deviation of a picture about its mean, in a range of [-1, 1]."""
+_MARGIN = 32
+"""Pixels repeated around the picture, so that its left edge is not seen through its right one."""
 
 
 class ToyModel:
-    """A FluxModel without weights. Same words, same landscape; the seed decides the clouds."""
+    """A FluxModel without weights: paints what the prompt says; the seed decides the clouds."""
 
     spec = TOY
     device = torch.device("cpu")
@@ -43,7 +39,7 @@ class ToyModel:
         """Nothing to free."""
 
     def encode(self, image: Image) -> Latent:
-        """Gather 8x8 pixels into each latent pixel; loses nothing."""
+        """Gather 8x8 pixels into each latent pixel."""
         return functional.pixel_unshuffle(image * 2 - 1, self.spec.downscale)
 
     def decode(self, latent: Latent) -> Image:
@@ -57,23 +53,32 @@ class ToyModel:
     def velocity(
         self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
     ) -> Latent:
-        """The exact velocity towards pictures of the prompt; guidance has no meaning here."""
+        """The velocity towards what shines through the noise and what the prompt says; guidance has no meaning here."""
         x = functional.pixel_shuffle(latent, self.spec.downscale)
-        height, width = x.shape[1:]
-        painting = paint(prompt.tokens[0], height, width) * 2 - 1
-        surprise = torch.fft.rfft2(torch.tensordot(_OPPONENT, x - (1 - sigma) * painting, dims=1), norm="ortho")
-        power = cloud_power(height, width)
-        kept = (1 - sigma) * power / ((1 - sigma) ** 2 * power + sigma**2)
-        clouds = torch.fft.irfft2(surprise * kept, s=(height, width), norm="ortho")
-        guess = painting + torch.tensordot(_OPPONENT.T, clouds, dims=1)
+        painting = painted(tuple(prompt.tokens[0].tolist()), *x.shape[1:])
+        guess = seen(x, sigma, painting.mean(dim=(1, 2), keepdim=True)).lerp(painting, sigma)
         return functional.pixel_unshuffle((x - guess) / sigma, self.spec.downscale)
 
 
 @lru_cache(maxsize=4)
-def cloud_power(height: int, width: int) -> Float[Tensor, "3 h half"]:
-    """Power spectrum of the clouds along the opponent axes, for an orthonormal real FFT of (h, w)."""
+def painted(features: tuple[float, ...], height: int, width: int) -> Float[Tensor, "3 h w"]:
+    """The painting of a landscape's features, in [-1, 1]."""
+    return paint(torch.tensor(features), height, width) * 2 - 1
+
+
+def seen(x: Float[Tensor, "3 h w"], sigma: float, mean: Float[Tensor, "3 1 1"]) -> Float[Tensor, "3 h w"]:
+    """The best linear guess of a natural picture with that mean from its noisy version x (Wiener 1949)."""
+    deviation = functional.pad((x - (1 - sigma) * mean)[None], (_MARGIN,) * 4, mode="replicate")[0]
+    power = natural_power(*deviation.shape[1:])
+    gain = (1 - sigma) * power / ((1 - sigma) ** 2 * power + sigma**2)
+    spectrum = torch.fft.rfft2(deviation, norm="ortho") * gain
+    inner = slice(_MARGIN, -_MARGIN)
+    return mean + torch.fft.irfft2(spectrum, s=deviation.shape[1:], norm="ortho")[:, inner, inner]
+
+
+@lru_cache(maxsize=4)
+def natural_power(height: int, width: int) -> Float[Tensor, "h half"]:
+    """Power of each frequency of a smooth natural picture, falling with its fourth power, for an orthonormal rfft2."""
     rows = torch.fft.fftfreq(height, 1 / height)[:, None]
     columns = torch.fft.rfftfreq(width, 1 / width)[None]
-    shape = (1 + (rows**2 + columns**2) / _CLOUD_SIZE**2) ** -2.0
-    grey = _CLOUDS**2 * height * width / (torch.pi * _CLOUD_SIZE**2) * shape
-    return torch.stack((grey, _TINTED_SHARE * grey, _TINTED_SHARE * grey))
+    return _DEVIATION**2 * height * width / torch.pi * (1 + rows**2 + columns**2) ** -2.0
