@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -50,7 +50,7 @@ def main() -> None:
     if not debug:
         sys.excepthook = _say_unexpected
     try:
-        app()
+        typer.main.get_command(app)()  # app() itself would put an excepthook of its own in place
     except KoshiError as error:
         if debug:
             raise
@@ -100,7 +100,7 @@ def render(
             show(frame)
             if stopped and done < animation.frames:
                 break
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
     if done and done < animation.frames:
         typer.echo(f"Stopped after frame {done - 1}; go on with: koshi render {path.parent} --resume")
     typer.echo(str(path))
@@ -222,7 +222,7 @@ def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
         typer.echo(film.strength_in_words())
 
 
-def _say_table(rows: list[tuple[str, ...]]) -> None:
+def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

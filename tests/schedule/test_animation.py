@@ -215,7 +215,7 @@ def test_every_setting_stands_in_the_documentation_with_its_default():
         if isinstance(default, Schedule):
             assert float(rows[name].strip("`")) == default.values(1)[0], name
         elif isinstance(default, str | int | float):
-            assert rows[name].strip("`\"") == (default if isinstance(default, str) else f"{default:g}"), name
+            assert rows[name].strip('`"') == (default if isinstance(default, str) else f"{default:g}"), name
     assert set(RANGES) <= set(Animation.model_fields)
 
 

@@ -42,7 +42,9 @@ ARITHMETIC = st.recursive(
 @given(ARITHMETIC)
 @settings(max_examples=300, deadline=None)
 def test_arithmetic_is_pythons(text):
-    """Precedence, associativity and meaning; wherever Python has a whole answer of a sane size."""
+    """Precedence, associativity and meaning, wherever Python has an answer of a sane size."""
+    if text.count("**") + text.count("<<") > 1:
+        return  # Python would work out all digits of 7**7**7**7
     try:
         expected = eval(text, {"t": 5})
     except (ZeroDivisionError, ValueError, TypeError, OverflowError, MemoryError):
@@ -107,7 +109,8 @@ def test_what_does_not_exist_is_nan(text):
         ("arccosh(2)", math.acosh(2)), ("arctanh(.5)", math.atanh(0.5)), ("log(2)", math.log(2)), ("log2(8)", 3),
         ("log10(1000)", 3), ("log1p(1)", math.log(2)), ("exp(1)", math.e), ("expm1(1)", math.e - 1), ("sqrt(9)", 3),
         ("abs(-2)", 2), ("floor(-1.5)", -2), ("ceil(-1.5)", -1), ("round(2.5)", 2), ("round(3.5)", 4),
-        ("trunc(-1.5)", -1), ("sign(-9)", -1), ("fmod(-7, 4)", -3), ("hypot(3, 4)", 5), ("copysign(3, -0.1)", -3), ("minimum(1, 2)", 1),
+        ("trunc(-1.5)", -1), ("sign(-9)", -1), ("fmod(-7, 4)", -3), ("hypot(3, 4)", 5), ("copysign(3, -.1)", -3),
+        ("minimum(1, 2)", 1),
         ("maximum(1, 2)", 2), ("nextafter(1, 2)", math.nextafter(1, 2)), ("signbit(-1)", 1), ("isnan(0/0)", 1),
         ("isinf(1/0)", 1), ("isfinite(1)", 1), ("real(4)", 4), ("conj(4)", 4), ("imag(4)", 0), ("where(0, 1, 2)", 2),
         ("where(.5, 1, 2)", 1), ("where(1<2, 1, 0/0)", 1), ("min(3)", 3), ("min(3, 1, 2)", 1), ("max(3, 1, 5, 2)", 5),

@@ -89,7 +89,7 @@ def test_an_override_without_key_or_value_says_how(override):
 
 
 def test_wrong_files_are_named(tmp_path):
-    with pytest.raises(SettingsError, match="no film file at .*none.toml"):
+    with pytest.raises(SettingsError, match=r"no film file at .*none.toml"):
         load_film(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="cannot be read as a film file"):
         load_film(tmp_path)

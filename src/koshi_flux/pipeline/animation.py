@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from koshi_flux.shared.types import FluxModel, Frame
 log = logging.getLogger(__name__)
 
 
-def film(animation: Animation, model: FluxModel, path: Path, resume: bool = False) -> Iterator[Frame]:
+def film(animation: Animation, model: FluxModel, path: Path, resume: bool = False) -> Generator[Frame, None, None]:
     """Render a film into the run folder of `path` and yield every frame as it is made.
 
     Leave the loop (or `close()` the iterator) whenever you like: the frames so far are a playable film, and

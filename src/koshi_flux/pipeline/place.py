@@ -22,12 +22,14 @@ def settle(animation: Animation, spec: FluxSpec, out: Path | str | None, resume:
 
     Raises:
         OutputError: the suffix is unknown or the disk too full.
-        RunError: the folder already holds a film that is not to be resumed.
+        RunError: the folder already holds a film, or holds none that could be resumed.
     """
     if out is None and resume:
         raise SettingsError("resume needs to know which film: give its `out`")
     path = film_path(unused(RUNS / name_from(animation.title)) if out is None else out)
-    if not resume:
+    if resume:
+        check_begun(path)
+    else:
         check_free(path)
         width, height = animation.resolved(spec).picture_size
         check_space(path.parent, animation.frames, width, height, suffixes=("", path.suffix.lower()))
@@ -60,6 +62,12 @@ def check_free(film: Path) -> None:
             f"{film.parent} already holds a film. Go on with it (--resume, or resume=True), "
             f"or choose another name, e.g. {unused(film.parent)}"
         )
+
+
+def check_begun(film: Path) -> None:
+    """Refuse to go on where nothing was begun."""
+    if not is_run(film.parent):
+        raise RunError(f"there is no film to go on with in {film.parent}: leave out --resume to begin one")
 
 
 def unused(folder: Path) -> Path:

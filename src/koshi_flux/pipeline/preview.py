@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from koshi_flux.output.disk import replacing
 from koshi_flux.output.png import encode_png
@@ -58,7 +59,7 @@ def camera_only(animation: Animation) -> Animation:
     return animation.replaced(model="toy", cadence=1, steps=4, guidance=1, **still)
 
 
-def contact_sheet(thumbs: list[Pixels]) -> Pixels:
+def contact_sheet(thumbs: list[Pixels]) -> UInt8[np.ndarray, "sh sw 3"]:
     """Pictures of one size in rows, `_SHEET[0]` to a row; the last row is filled up with grey."""
     across = min(_SHEET[0], len(thumbs))
     blank = np.full_like(thumbs[0], 40)
@@ -66,7 +67,7 @@ def contact_sheet(thumbs: list[Pixels]) -> Pixels:
     return np.vstack([np.hstack(padded[i : i + across]) for i in range(0, len(padded), across)])
 
 
-def _thumb(pixels: Pixels, index: int) -> Pixels:
+def _thumb(pixels: Pixels, index: int) -> UInt8[np.ndarray, "th tw 3"]:
     """A small copy with its frame number in the corner."""
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (_THUMB, round(_THUMB * height / width)), interpolation=cv2.INTER_AREA)

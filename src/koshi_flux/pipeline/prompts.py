@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.parameters import PromptBlend
 from koshi_flux.shared.types import Conditioning, FluxModel
@@ -13,16 +17,21 @@ class Conditionings:
 
     by_text: dict[str, Conditioning]
 
-    def blend(self, blend: PromptBlend) -> Conditioning | None:
-        """The weighted sum of the texts' embeddings; None when the film never reads one of them."""
-        if any(text not in self.by_text for text, _ in blend):
-            return None
+    def blend(self, blend: PromptBlend) -> Conditioning:
+        """The weighted sum of the texts' embeddings."""
         if len(blend) == 1:
             return self.by_text[blend[0][0]]
-        tokens = sum(weight * self.by_text[text].tokens for text, weight in blend)
-        if self.by_text[blend[0][0]].pooled is None:
-            return Conditioning(tokens)
-        return Conditioning(tokens, sum(weight * self.by_text[text].pooled for text, weight in blend))
+        parts = [self.by_text[text] for text, _ in blend]
+        weights = torch.tensor([weight for _, weight in blend])
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Conditioning(
+            _weighted_sum(weights, [part.tokens for part in parts]), _weighted_sum(weights, pooled) if pooled else None
+        )
+
+
+def _weighted_sum(weights: Float[Tensor, " parts"], tensors: list[Tensor]) -> Tensor:
+    stacked = torch.stack(tensors)
+    return torch.tensordot(weights.to(stacked), stacked, dims=1)
 
 
 def read_prompts(animation: Animation, model: FluxModel) -> Conditionings:

@@ -1,6 +1,6 @@
 """The film, one frame after the other. Whoever holds the iterator decides about progress, preview and stopping."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 
@@ -16,7 +16,7 @@ from koshi_flux.shared.types import FluxModel, Frame, History, Image, Latent
 
 
 @torch.inference_mode()
-def render(animation: Animation, model: FluxModel, history: History | None = None) -> Iterator[Frame]:
+def render(animation: Animation, model: FluxModel, history: History | None = None) -> Generator[Frame, None, None]:
     """Yield every frame of a film in order; with a `history`, those after the frame it ends with.
 
     Args:
@@ -62,7 +62,8 @@ def denoise(
     model: FluxModel, prompts: Conditionings, parameters: FrameParameters, x: Latent, sigmas: tuple[float, ...]
 ) -> Frame:
     """Follow the model's velocity from the noised latent `x` at sigmas[0] down to a finished frame."""
-    prompt, negative = prompts.blend(parameters.prompt), prompts.blend(parameters.negative)
+    prompt = prompts.blend(parameters.prompt)
+    negative = prompts.blend(parameters.negative) if model.spec.guidance == "true" else None
     latent = euler(lambda x, sigma: model.velocity(x, sigma, prompt, negative, parameters.guidance), x, sigmas)
     return Frame(model.decode(latent).contiguous(), parameters, latent, sigmas)
 

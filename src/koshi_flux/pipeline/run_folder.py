@@ -28,7 +28,7 @@ from koshi_flux.output.png import encode_png, frame_path, read_png
 from koshi_flux.output.sink import FrameSink, Pixels, to_pixels
 from koshi_flux.output.sinks import film_metadata, open_sink
 from koshi_flux.output.writer import Writer
-from koshi_flux.pipeline.place import check_free
+from koshi_flux.pipeline.place import check_begun, check_free
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.schedule.files import dump_film, load_film
 from koshi_flux.shared.types import Frame, History, Reference
@@ -63,8 +63,7 @@ class RunFolder:
 
     def begun(self) -> Animation:
         """The film that was begun here."""
-        if not self.log.is_file():
-            raise RunError(f"there is no film to go on with in {self.folder}: leave out --resume to begin one")
+        check_begun(self.film)
         return load_film(self.settings)
 
     def resume(self, animation: Animation) -> History:

@@ -1,4 +1,4 @@
-"""The whole film, frozen: every setting a film file, the command line or Python can give, checked before anything starts."""
+"""The whole film, frozen: every setting that can be given, checked before anything starts."""
 
 import os
 import re
@@ -150,6 +150,8 @@ class Animation(BaseModel):
         return isinstance(other, Animation) and all(
             getattr(self, name) == getattr(other, name) for name in Animation.model_fields
         )
+
+    __hash__ = None  # type: ignore[assignment]  # prompts are a dict
 
     @model_validator(mode="wrap")
     @classmethod

@@ -20,6 +20,7 @@ from koshi_flux.shared.image import Image, interleaved, planar
 from koshi_flux.shared.types import Grid
 
 Plane = Float[Tensor, "rows w"]
+Padded = Float[Tensor, "c ph pw"]
 Lookup = Callable[[Plane, Plane], Float[Tensor, "c rows w"]]
 
 _REACH = 8
@@ -97,13 +98,13 @@ def _per_channel(share: Plane, channels: int) -> Float[Tensor, "c rows w"]:
     return planar(cv2.merge([share.numpy()] * channels)) if share.device.type == "cpu" else share[None]
 
 
-def _coefficients(image: Image, border: str) -> Image:
+def _coefficients(image: Image, border: str) -> Padded:
     """B-spline coefficients of the picture, with `_MARGIN` more on every side."""
     prefilter = _prefilter_with_opencv if image.device.type == "cpu" else _prefilter_with_torch
     return prefilter(image, border == "wrap")
 
 
-def _prefilter_with_opencv(image: Image, tiled: bool) -> Image:
+def _prefilter_with_opencv(image: Image, tiled: bool) -> Padded:
     pad = _REACH + _MARGIN
     outside = cv2.BORDER_WRAP if tiled else cv2.BORDER_REFLECT_101
     padded = cv2.copyMakeBorder(interleaved(image), pad, pad, pad, pad, outside)
@@ -111,7 +112,7 @@ def _prefilter_with_opencv(image: Image, tiled: bool) -> Image:
     return planar(cv2.sepFilter2D(padded, -1, taps, taps)[_REACH:-_REACH, _REACH:-_REACH])
 
 
-def _prefilter_with_torch(image: Image, tiled: bool) -> Image:
+def _prefilter_with_torch(image: Image, tiled: bool) -> Padded:
     padded = functional.pad(image[None], (_REACH + _MARGIN,) * 4, mode="circular" if tiled else "reflect")[0]
     taps = torch.tensor(_PREFILTER, device=image.device)
     rows = functional.conv2d(padded[:, None], taps.view(1, 1, 1, -1))
@@ -125,12 +126,12 @@ def _bilinear(image: Image, border: str) -> Lookup:
     return lambda x, y: look_up(x + _MARGIN, y + _MARGIN)
 
 
-def _look_up_in(image: Image) -> Lookup:
+def _look_up_in(image: Padded) -> Lookup:
     """Bilinear values at pixel positions of `image`, which must all lie inside it."""
     return _look_up_with_opencv(image) if image.device.type == "cpu" else _look_up_with_torch(image)
 
 
-def _look_up_with_opencv(image: Image) -> Lookup:
+def _look_up_with_opencv(image: Padded) -> Lookup:
     pixels = interleaved(image)
 
     def look_up(x: Plane, y: Plane) -> Float[Tensor, "c rows w"]:
@@ -139,7 +140,7 @@ def _look_up_with_opencv(image: Image) -> Lookup:
     return look_up
 
 
-def _look_up_with_torch(image: Image) -> Lookup:
+def _look_up_with_torch(image: Padded) -> Lookup:
     last = torch.tensor([image.shape[2] - 1, image.shape[1] - 1], device=image.device)
 
     def look_up(x: Plane, y: Plane) -> Float[Tensor, "c rows w"]:

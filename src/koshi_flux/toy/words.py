@@ -3,6 +3,7 @@
 import re
 import zlib
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 Color = tuple[float, float, float]
 
@@ -28,7 +29,10 @@ class Landscape:
         return [n for f in fields(self) for n in _flat(getattr(self, f.name))]
 
 
-MOODS: dict[str, dict[str, Color | float]] = {
+Features = dict[str, Any]
+"""Some of a Landscape's fields by name."""
+
+MOODS: dict[str, Features] = {
     "sunset": {"sky": (0.23, 0.20, 0.45), "horizon": (0.98, 0.55, 0.28), "light": (1.0, 0.70, 0.35), "glow": 0.9},
     "dawn": {"sky": (0.47, 0.55, 0.78), "horizon": (0.98, 0.76, 0.70), "light": (1.0, 0.85, 0.75), "glow": 0.7},
     "night": {"sky": (0.02, 0.03, 0.10), "horizon": (0.10, 0.14, 0.30), "light": (0.85, 0.90, 1.0), "glow": 0.35},
@@ -36,7 +40,7 @@ MOODS: dict[str, dict[str, Color | float]] = {
     "mist": {"far": (0.76, 0.79, 0.82), "softness": 0.06, "glow": 0.35},
     "space": {"sky": (0.01, 0.01, 0.05), "horizon": (0.20, 0.08, 0.32), "light": (0.75, 0.60, 1.0), "glow": 0.8},
 }
-PLACES: dict[str, dict[str, Color | float]] = {
+PLACES: dict[str, Features] = {
     "sea": {"far": (0.20, 0.45, 0.58), "near": (0.04, 0.20, 0.32), "relief": 0.02},
     "desert": {"far": (0.90, 0.72, 0.48), "near": (0.72, 0.45, 0.24), "relief": 0.07},
     "forest": {"far": (0.30, 0.48, 0.36), "near": (0.05, 0.18, 0.10), "relief": 0.12},

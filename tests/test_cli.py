@@ -1,0 +1,227 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from koshi_flux import cli
+from koshi_flux.flux2.tiny import make_tiny_model
+from koshi_flux.output.png import read_png
+from koshi_flux.version import VERSION
+
+FILM = """koshi = 1
+frames = 4
+size = [64, 48]
+zoom = "0:(1.0), 3:(1.1)"
+prompts = "a misty sea"
+"""
+
+
+@pytest.fixture
+def koshi(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder that holds film.toml; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    (tmp_path / "film.toml").write_text(FILM)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["koshi", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capsys.readouterr()
+        return stopped.value.code or 0, said.out, said.err
+
+    return run
+
+
+def python(*words, cwd=None):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_render_makes_a_film_and_says_where(koshi, tmp_path):
+    code, out, _ = koshi("render", "film.toml")
+    assert code == 0
+    assert "4 frames of 64x48 at 24 fps (0.2 s), model toy, 1 prompt" in out
+    assert out.strip().endswith("runs/film/film.mp4")
+    with av.open("runs/film/film.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert len(list((tmp_path / "runs/film/frames").iterdir())) == 4
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mov", ".mkv", ".gif"])
+def test_the_suffix_of_out_decides_the_kind(koshi, suffix):
+    code, out, _ = koshi("render", "film.toml", "--out", f"other/dream{suffix}", "--set", "frames=2")
+    assert code == 0
+    assert out.strip().endswith(f"other/dream{suffix}")
+    assert Path(f"other/dream{suffix}").stat().st_size > 100
+    assert Path("other/frames/000001.png").exists()
+
+
+def test_a_film_beside_other_files_gets_its_own_folder(koshi):
+    code, out, _ = koshi("render", "film.toml", "--out", "dream.mp4")
+    assert code == 0
+    assert out.strip().endswith("dream/dream.mp4")
+    assert Path("film.toml").read_text() == FILM
+
+
+def test_settings_can_be_overridden(koshi):
+    koshi("render", "film.toml", "--set", "frames=2", "--set", "size=32x32", "--set", "zoom=0:(1.02)")
+    assert read_png(Path("runs/film/frames/000001.png")).shape == (32, 32, 3)
+
+
+def test_a_deforum_strength_is_said_aloud(koshi):
+    _, out, _ = koshi("check", "film.toml", "--set", "strength_schedule=0:(0.65)")
+    assert "strength 0.65 (keep) → denoise 0.50 (start sigma), 4 steps" in out
+
+
+def test_a_taken_folder_is_refused_unless_new_or_resume(koshi):
+    koshi("render", "film.toml")
+    code, _, err = koshi("render", "film.toml")
+    assert code == 2
+    assert "runs/film already holds a film" in err
+    assert "runs/film-2" in err
+    assert koshi("render", "film.toml", "--new")[1].strip().endswith("runs/film-2/film.mp4")
+    assert koshi("render", "film.toml", "--resume")[0] == 0
+    assert koshi("render", "runs/film", "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["render", "none.toml"], "no film file at none.toml"),
+        (["render", "film.toml", "--set", "zom=1"], "unknown key 'zom', did you mean 'zoom'?"),
+        (["render", "film.toml", "--set", "zoom=0:(1.0) 30:(1.05)"], "zoom: expected ',' at column 9"),
+        (["render", "film.toml", "--set", "size=100x100"], "the nearest is 96x96"),
+        (["render", "film.toml", "--set", "denoise=1.5"], "denoise: 1.5 at frame 0; it must lie in [0, 1]"),
+        (["render", "film.toml", "--model", "klien-4b"], "unknown model 'klien-4b', did you mean 'klein-4b'?"),
+        (["render", "film.toml", "--model", "qqq"], "known are toy, flux.2-klein-4b"),
+        (["render", "film.toml", "--model", "./no/such/folder"], "no/such/folder"),
+        (["render", "film.toml", "--out", "film.avi"], "cannot write 'film.avi': known outputs are .mp4"),
+        (["render", "film.toml", "--resume"], "no film to go on with"),
+        (["check", "film.toml", "--set", "frames"], "--set takes key=value"),
+        (["plot", "film.toml", "--out", "x.bmp"], "known pictures are .png"),
+        (["preview", "film.toml", "--out", "x.avi"], "cannot write 'x.avi'"),
+        (["render", "film.toml", "--set", "frames=1000000", "--set", "size=8192x8192"], "the disk is too full"),
+    ],
+)
+def test_law_10_bad_input_is_one_paragraph_and_code_2_before_a_model_is_loaded(koshi, monkeypatch, words, says):
+    monkeypatch.setattr("koshi_flux.pipeline.factory.load_model", lambda *_: pytest.fail("a model was loaded"))
+    code, _, err = koshi(*words)
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in err
+    assert not Path("runs").exists()
+
+
+def test_a_damaged_model_folder_is_refused_before_anything_is_written(koshi, tmp_path):
+    make_tiny_model(tmp_path / "tiny")
+    weights = tmp_path / "tiny/transformer/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    code, _, err = koshi("render", "film.toml", "--model", tmp_path / "tiny")
+    assert code == 2
+    assert "diffusion_pytorch_model.safetensors is damaged" in err
+    assert not Path("runs").exists()
+
+
+def test_debug_shows_where_an_error_comes_from(koshi, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["koshi", "check", "none.toml", "--debug"])
+    with pytest.raises(cli.KoshiError, match="no film file"):
+        cli.main()
+
+
+def test_what_nobody_foresaw_is_one_paragraph_too(tmp_path):
+    (tmp_path / "film.toml").write_text(FILM)
+    broken = "from koshi_flux import cli; cli._load = lambda *_: 1 / 0; cli.main()"
+    quiet = python("-c", broken, "check", "film.toml", cwd=tmp_path)
+    assert quiet.returncode == 1
+    assert "something unforeseen went wrong (ZeroDivisionError" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in python("-c", broken, "check", "film.toml", "--debug", cwd=tmp_path).stderr
+
+
+def test_check_says_what_moves_and_writes_nothing(koshi, tmp_path):
+    code, out, _ = koshi("check", "film.toml")
+    assert code == 0
+    assert "moving: zoom" in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.toml"]
+    assert "the camera stands still" in koshi("check", "film.toml", "--set", "zoom=1")[1]
+
+
+def test_preview_writes_a_film_and_a_contact_sheet(koshi):
+    code, out, _ = koshi("preview", "film.toml", "--out", "cam.mp4")
+    assert code == 0
+    assert out.split() == ["cam.mp4", "cam.png"]
+    with av.open("cam.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert read_png(Path("cam.png")).shape == (240, 4 * 320, 3)
+
+
+def test_plot_draws_what_moves(koshi):
+    code, out, _ = koshi("plot", "film.toml", "--out", "curves.png", "--set", "angle=0:(sin(t))")
+    assert code == 0
+    assert "angle, zoom" in out
+    assert read_png(Path("curves.png")).std() > 5
+    assert koshi("plot", "film.toml", "--out", "still.svg", "--set", "zoom=1")[0] == 0
+
+
+def test_models_and_doctor_name_every_model(koshi):
+    for command in ("models", "doctor"):
+        code, out, _ = koshi(command)
+        assert code == 0
+        for name in ("toy", "flux.2-klein-4b", "flux.2-klein-base-9b"):
+            assert name in out
+    assert VERSION in out
+    assert "libx264" in out
+
+
+def test_a_tiny_model_films_from_end_to_end(koshi, tmp_path):
+    code, out, _ = koshi("make-tiny-model", "tiny")
+    assert (code, out.strip()) == (0, "tiny")
+    words = ("--model", "./tiny", "--set", "frames=3", "--set", "steps=2", "--set", "size=64x64")
+    code, out, _ = koshi("render", "film.toml", *words)
+    assert code == 0
+    assert "model tiny" in out
+    assert len(list((tmp_path / "runs/film/frames").iterdir())) == 3
+    assert koshi("make-tiny-model", "tiny")[0] == 2
+
+
+def test_help_and_check_do_not_import_torch(tmp_path):
+    (tmp_path / "film.toml").write_text(FILM)
+    for words in (["--help"], ["check", "film.toml"], ["models"]):
+        script = (
+            f"import sys; sys.argv = ['koshi', *{words}]\n"
+            "from koshi_flux.cli import main\n"
+            "try: main()\n"
+            "except SystemExit: print([m for m in ('torch', 'cv2', 'av', 'rich', 'diffusers') if m in sys.modules])\n"
+        )
+        assert python("-c", script, cwd=tmp_path).stdout.strip().endswith("[]"), words
+
+
+def test_version_is_printed(koshi):
+    assert koshi("--version")[1].strip() == VERSION
+
+
+def test_ctrl_c_finishes_the_frame_leaves_a_playable_film_and_says_how_to_go_on(tmp_path):
+    (tmp_path / "film.toml").write_text(FILM.replace("frames = 4", "frames = 5000"))
+    command = [sys.executable, "-m", "koshi_flux.cli", "render", "film.toml"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "runs/film/frames/000005.png").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "finishing the frame in flight" in err
+    assert "go on with: koshi render runs/film --resume" in out
+    frames = len(list((tmp_path / "runs/film/frames").iterdir()))
+    with av.open(str(tmp_path / "runs/film/film.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == frames
