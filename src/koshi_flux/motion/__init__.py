@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
+import torch
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.motion.affine import camera_2d
@@ -47,7 +48,7 @@ def camera_path(path: Sequence[FrameParameters], height: int, width: int, mode: 
 def apply(image: Image, matrix: Matrix, parameters: FrameParameters) -> tuple[Image, Mask]:
     """Move a picture by a matrix, with the kernel and border of `parameters`; also returns the hole mask."""
     height, width = image.shape[1:]
-    grid = grid_from_matrix(matrix, height, width, image.device)
     if np.array_equal(matrix, identity()):
-        return image, holes(grid)
+        return image, torch.zeros((height, width), dtype=torch.bool, device=image.device)
+    grid = grid_from_matrix(matrix, height, width, image.device)
     return warp(image, grid, parameters.kernel, parameters.border), holes(grid)

@@ -57,7 +57,12 @@ class Schedule:
         """
         if dialect not in DIALECTS:
             raise SettingsError(f"unknown dialect {dialect!r}, known are {', '.join(DIALECTS)}")
-        schedule = text if isinstance(text, cls) else cls._read(_as_text(text, name), name, dialect)
+        if isinstance(text, cls):
+            schedule = text
+        elif isinstance(text, str):
+            schedule = cls._read(text, name, dialect)
+        else:
+            schedule = cls._read(_number_text(text, name), name, "koshi")
         if easing is None:
             return schedule
         if schedule.dialect != "koshi":
@@ -143,9 +148,7 @@ def _held(expression: Expression, t: Array, scope: Scope) -> Array:
     return values
 
 
-def _as_text(text: object, name: str) -> str:
-    if isinstance(text, str):
-        return text
-    if isinstance(text, bool) or not isinstance(text, int | float) or not math.isfinite(text):
-        raise ScheduleError(f"expected a number or a schedule such as '0:(1.0), 60:(1.05)', not {text!r}", name=name)
-    return repr(float(text))
+def _number_text(number: object, name: str) -> str:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise ScheduleError(f"expected a number or a schedule such as '0:(1.0), 60:(1.05)', not {number!r}", name=name)
+    return repr(float(number))

@@ -110,8 +110,10 @@ def _webui_entries(text: str, name: str) -> list[_Entry]:
     for part in text.split(","):
         key, colon, rest = part.partition(":")
         middle = start + len(key) + 1
+        if not colon and start:
+            Parser(text, name).fail("to Deforum this comma ends a keyframe, expected another after it", start - 1)
         if not colon:
-            Parser(text, name).fail("expected ':'", start + len(part))
+            Parser(text, name).fail("expected ':'", len(part))
         value = rest.partition(":")[0]
         entries.append(_Entry(_webui_key(key, text, start, name), *_span(value, middle)))
         start += len(part) + 1

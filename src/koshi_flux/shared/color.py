@@ -1,9 +1,11 @@
 """Colour spaces in float: sRGB, linear light and CIE Lab (D65), and the statistics of a picture.
 
 Formulas: sRGB IEC 61966-2-1; Lab CIE 15. On the CPU OpenCV does the arithmetic, on a GPU torch does the same.
+Colours that sRGB does not have are clamped on the way into Lab and on the way out.
 """
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from koshi_flux.shared.image import Image, interleaved, planar
+from koshi_flux.shared.image import Image, Pixels, interleaved, planar, strips
 
 Lab: TypeAlias = Float[Tensor, "3 h w"]
 """L in [0, 100], a and b roughly in [-128, 128]."""
@@ -19,27 +21,80 @@ Lab: TypeAlias = Float[Tensor, "3 h w"]
 ChannelStatistics: TypeAlias = tuple[Float[Tensor, "3"], Float[Tensor, "3"]]
 """Mean and standard deviation of three channels."""
 
+Values = TypeVar("Values", Tensor, np.ndarray)
+
 LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in brightness (ITU-R BT.709)."""
+_TOE = 0.04045
+"""The sRGB curve is straight below this value, and below _TOE / 12.92 in linear light."""
 _WHITE = (0.950456, 1.0, 1.088754)
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 
 
 def lab_from_srgb(image: Image) -> Lab:
     """sRGB in [0, 1] to CIE Lab."""
-    linear = linear_from_srgb(image)
-    if image.device.type == "cpu":
-        return planar(cv2.cvtColor(interleaved(linear), cv2.COLOR_LRGB2LAB))
+    if image.device.type != "cpu":
+        return _lab_with_torch(image)
+    return _by_strips(lambda srgb: cv2.cvtColor(linear_from_srgb(srgb), cv2.COLOR_LRGB2LAB), image)
+
+
+def srgb_from_lab(lab: Lab) -> Image:
+    """CIE Lab to sRGB in [0, 1]."""
+    if lab.device.type != "cpu":
+        return _srgb_with_torch(lab)
+    return _by_strips(lambda lab: srgb_from_linear(cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB)), lab)
+
+
+def linear_from_srgb(values: Values) -> Values:
+    """Undo the sRGB curve: light intensity in [0, 1]."""
+    bright = values.clip(_TOE, None)
+    return _power((bright + 0.055) / 1.055, 2.4) + (values - bright) / 12.92
+
+
+def srgb_from_linear(values: Values) -> Values:
+    """Apply the sRGB curve to light intensity; the result is clamped to [0, 1]."""
+    bright = values.clip(_TOE / 12.92, None)
+    return (_power(bright, 1 / 2.4) * 1.055 - 0.055 + (values - bright) * 12.92).clip(0, 1)
+
+
+def scaled(image: Float[Tensor, "3 h w"], gain: Float[Tensor, "3"], offset: Float[Tensor, "3"]) -> Lab:
+    """Every channel times its gain, plus its offset."""
+    if image.device.type != "cpu":
+        return image * gain[:, None, None] + offset[:, None, None]
+    return planar(cv2.transform(interleaved(image), torch.column_stack((gain.diag(), offset)).numpy()))
+
+
+def luma(image: Image) -> Float[Tensor, "h w"]:
+    """Brightness of every pixel as a weighted sum of its sRGB values."""
+    if image.device.type != "cpu":
+        return _dot(LUMA, image)
+    return torch.from_numpy(cv2.transform(interleaved(image), np.array([LUMA])))
+
+
+def lightened(image: Image, by: Float[Tensor, "h w"]) -> Image:
+    """Add the same to R, G and B of a pixel: its brightness changes, its hue does not."""
+    if image.device.type != "cpu":
+        return image + by
+    return planar(cv2.add(interleaved(image), cv2.cvtColor(by.numpy(), cv2.COLOR_GRAY2RGB)))
+
+
+def mean_and_deviation(image: Float[Tensor, "3 h w"]) -> ChannelStatistics:
+    """Mean and standard deviation (over all pixels, not n - 1) of each channel."""
+    if image.device.type != "cpu":
+        return image.mean(dim=(1, 2)), image.std(dim=(1, 2), correction=0)
+    mean, deviation = cv2.meanStdDev(interleaved(image))
+    return torch.from_numpy(mean[:, 0]).float(), torch.from_numpy(deviation[:, 0]).float()
+
+
+def _lab_with_torch(image: Image) -> Lab:
+    linear = linear_from_srgb(image.clamp(0, 1))
     x, y, z = (_dot(row, linear) / white for row, white in zip(_RGB_TO_XYZ, _WHITE, strict=True))
     fx, fy, fz = (torch.where(v > 0.008856, v.clamp(min=1e-9) ** (1 / 3), 7.787 * v + 16 / 116) for v in (x, y, z))
     lightness = torch.where(y > 0.008856, 116 * fy - 16, 903.3 * y)
     return torch.stack((lightness, 500 * (fx - fy), 200 * (fy - fz)))
 
 
-def srgb_from_lab(lab: Lab) -> Image:
-    """CIE Lab to sRGB, clamped to [0, 1]."""
-    if lab.device.type == "cpu":
-        return srgb_from_linear(planar(cv2.cvtColor(interleaved(lab), cv2.COLOR_LAB2LRGB)))
+def _srgb_with_torch(lab: Lab) -> Image:
     lightness, a, b = lab
     fy = (lightness + 16) / 116
     y = torch.where(lightness > 7.9996, fy**3, lightness / 903.3)
@@ -49,37 +104,17 @@ def srgb_from_lab(lab: Lab) -> Image:
     return srgb_from_linear(torch.stack([_dot(row, xyz) for row in np.linalg.inv(_RGB_TO_XYZ).tolist()]))
 
 
-def linear_from_srgb(image: Image) -> Image:
-    """Undo the sRGB curve: light intensity in [0, 1]."""
-    curve = _power((image + 0.055) / 1.055, 2.4)
-    return torch.where(image > 0.04045, curve, image / 12.92)
+def _by_strips(convert: Callable[[Pixels], Pixels], image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+    pixels = interleaved(image)
+    out = np.empty_like(pixels)
+    for rows in strips(len(pixels)):
+        out[rows] = convert(pixels[rows])
+    return planar(out)
 
 
-def srgb_from_linear(linear: Image) -> Image:
-    """Apply the sRGB curve to light intensity, clamped to [0, 1]."""
-    linear = linear.clamp(0, 1)
-    curve = _power(linear, 1 / 2.4) * 1.055 - 0.055
-    return torch.where(linear > 0.0031308, curve, linear * 12.92)
-
-
-def luma(image: Image) -> Float[Tensor, "h w"]:
-    """Brightness of every pixel as a weighted sum of its sRGB values."""
-    return _dot(LUMA, image)
-
-
-def mean_and_deviation(image: Float[Tensor, "3 h w"]) -> ChannelStatistics:
-    """Mean and standard deviation (over all pixels, not n - 1) of each channel."""
-    if image.device.type == "cpu":
-        mean, deviation = cv2.meanStdDev(interleaved(image))
-        return torch.from_numpy(mean[:, 0]).float(), torch.from_numpy(deviation[:, 0]).float()
-    return image.mean(dim=(1, 2)), image.std(dim=(1, 2), correction=0)
-
-
-def _power(image: Image, exponent: float) -> Image:
-    """x ** exponent for x >= 0; OpenCV's is the faster one on a CPU."""
-    if image.device.type == "cpu":
-        return planar(cv2.pow(interleaved(image), exponent))
-    return image**exponent
+def _power(values: Values, exponent: float) -> Values:
+    """values ** exponent for values > 0; OpenCV's is the fastest on a CPU."""
+    return cv2.pow(values, exponent) if isinstance(values, np.ndarray) else values**exponent
 
 
 def _dot(weights: tuple[float, ...] | list[float], image: Image) -> Float[Tensor, "h w"]:

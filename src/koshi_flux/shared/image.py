@@ -4,6 +4,7 @@ A picture that came from OpenCV keeps its interleaved memory under a permuted vi
 CPU copies nothing in between.
 """
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -13,9 +14,14 @@ from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "3 h w"]
 """A picture in float: sRGB in [0, 1], y down."""
+Pixels: TypeAlias = Float32[np.ndarray, "h w c"]
+"""A picture as OpenCV wants it."""
+
+_STRIP = 64
+"""Rows of a strip: a few planes of a 1024 pixels wide one fit a core's second cache."""
 
 
-def interleaved(image: Float[Tensor, "c h w"]) -> Float32[np.ndarray, "h w c"]:
+def interleaved(image: Float[Tensor, "c h w"]) -> Pixels:
     """The picture as an (h, w, c) array; shares memory if it is stored that way, else copies."""
     pixels = image.permute(1, 2, 0)
     if pixels.stride()[1:] != (pixels.shape[2], 1):
@@ -23,6 +29,11 @@ def interleaved(image: Float[Tensor, "c h w"]) -> Float32[np.ndarray, "h w c"]:
     return pixels.numpy()
 
 
-def planar(pixels: Float32[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
+def planar(pixels: Pixels) -> Float[Tensor, "c h w"]:
     """The array as a (c, h, w) tensor on the same memory."""
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def strips(height: int) -> Iterator[slice]:
+    """The rows of a picture a few at a time, so that what is computed of them stays in the processor's caches."""
+    return (slice(top, top + _STRIP) for top in range(0, height, _STRIP))

@@ -1,0 +1,1 @@
+"""Speed and memory as ratios and medians within one run: `make bench`."""
