@@ -91,6 +91,7 @@ def render(
     from koshi_flux.pipeline.factory import load_model
 
     gc.enable()
+    _silence_libraries(spec)
 
     with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
         frames = shoot(animation, load_model(animation.model), path, resume)
@@ -186,8 +187,10 @@ def make_tiny_model(
     seed: Annotated[int, typer.Option(help="Decides the random weights.")] = 0,
 ) -> None:
     """Build a tiny FLUX.2 Klein with random weights, to try everything without a download."""
+    from koshi_flux.flux2.config import KLEIN_4B
     from koshi_flux.flux2.tiny import make_tiny_model as make
 
+    _silence_libraries(KLEIN_4B)
     typer.echo(str(make(folder, distilled=not base, seed=seed)))
 
 
@@ -226,6 +229,17 @@ def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _silence_libraries(spec: "FluxSpec") -> None:
+    """Keep the libraries' own progress bars off the screen; the toy model needs none of them."""
+    if spec.family == "toy":
+        return
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def schedules(draw) -> str:
 
 
 @given(schedules())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_text_and_back(text):
     schedule = Schedule.parse(text, "zoom")
     again = Schedule.parse(str(schedule), "angle")
@@ -148,12 +148,13 @@ def test_not_constant(text):
     assert not Schedule.parse(text).is_constant
 
 
-@pytest.mark.parametrize("number", [1, 1.05, -3, 0, 1e-9, np.float64(2.5)])
+@pytest.mark.parametrize("number", [1, 1.05, -3, 0, -0.0, 1e-9, np.float64(2.5)])
 def test_a_number_is_a_constant_in_every_dialect(number):
     for dialect in ("koshi", "deforum", "notebook"):
         schedule = Schedule.parse(number, dialect=dialect)
         assert schedule.is_constant
         assert schedule.values(2).tolist() == [number, number]
+    assert Schedule.parse(-0.0) == Schedule.parse(0)
 
 
 def test_a_schedule_stays_as_it_is():

@@ -53,15 +53,21 @@ def test_string_schedules_have_deforums_values():
     ],
 )
 def test_the_schedules_of_real_films_read_alike_in_both_dialects(file):
-    read = 0
+    read = set()
     for name, text in corpus(f"settings/{file}").items():
-        if not isinstance(text, str) or ":(" not in text.replace(" ", "") or '("' in text or "https" in text:
+        if (
+            text in read
+            or not isinstance(text, str)
+            or ":(" not in text.replace(" ", "")
+            or '("' in text
+            or "https" in text
+        ):
             continue
         koshi, deforum = Schedule.parse(text, name), Schedule.parse(text, name, "deforum")
         frames = 501  # no key lies after the end, where deforum would drop it
         assert koshi.values(frames, seed=3) == pytest.approx(deforum.values(frames, seed=3), rel=1e-12), name
-        read += 1
-    assert read > 40
+        read.add(text)
+    assert len(read) > 15
 
 
 CASES = [

@@ -38,6 +38,11 @@ def test_saving_and_loading_gives_the_same_film(tmp_path):
     assert (tmp_path / "b.toml").read_text().startswith("# koshi-flux ")
 
 
+def test_a_film_in_deforums_dialect_survives_its_file():
+    animation = Animation(prompts="x", dialect="deforum", zoom="0:( 1 )", angle="0:(t^2)", denoise="0:(0.5)", noise=0.1)
+    assert parse_film(dump_film(animation)) == animation
+
+
 @given(
     prompt=st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1).filter(
         lambda t: "--neg" not in t

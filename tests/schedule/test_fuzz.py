@@ -17,26 +17,27 @@ from koshi_flux.schedule.prompts import PromptSchedule
 from koshi_flux.schedule.strings import StringSchedule
 
 PIECES = [
-    *KOSHI, *BINARY, *PREFIX, *NAMES, "^", "t", "s", "max_f", "beat", "pi", "e", "0", "1", "5", "10", "0.5", "1e-3", "9e99",
-    ".", "0:", "0:(", "5:(", ":", ":(", ")", "(", ", ", ",", '"', "'", " ", "\n", "@", " @ ", "cubic-bezier(", "=", ";", "and",
-    "\x00", "\N{MINUS SIGN}", "\N{SNOWMAN}", "()", "0:(1)", ", 5:(t)", "max_f-1", "deforum", "notebook",
+    *KOSHI, *BINARY, *PREFIX, *NAMES, "^", "t", "s", "max_f", "beat", "pi", "e", "0", "1", "5", "10", "0.5", "1e-3",
+    "9e99", ".", "0:", "0:(", "5:(", ":", ":(", ")", "(", ", ", ",", '"', "'", " ", "\n", "@", " @ ", "cubic-bezier(",
+    "=", ";", "and", "\x00", "\N{MINUS SIGN}", "\N{SNOWMAN}", "()", "0:(1)", ", 5:(t)", "max_f-1", "deforum",
+    "notebook",
 ]  # fmt: skip
 TYPED = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 NEARLY = st.builds("0:({}), {}:({})".format, TYPED, st.sampled_from(["5", "max_f", "s"]), TYPED)
 ANYTHING = st.text(max_size=60)
 LIMIT = 2.0
-"""Seconds that reading and evaluating may take on a busy machine."""
+"""Seconds of processor time that reading and evaluating may take."""
 
 
 def outcome(task: Callable[[], Any]) -> tuple[Any, Any]:
     """What the task gives, and the ScheduleError it raises; any other error goes through."""
-    started = time.monotonic()
+    started = time.process_time()
     result = error = None
     try:
         result = task()
     except ScheduleError as said:
         error = said
-    assert time.monotonic() - started < LIMIT
+    assert time.process_time() - started < LIMIT
     return result, error
 
 
@@ -47,7 +48,7 @@ def assert_placed(error: ScheduleError) -> None:
 
 @pytest.mark.parametrize("dialect", ["koshi", "deforum", "notebook"])
 @given(text=st.one_of(TYPED, NEARLY, ANYTHING))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_schedule_or_an_error_with_a_place(dialect, text):
     schedule, error = outcome(lambda: Schedule.parse(text, "zoom", dialect))
     if schedule is not None:
@@ -62,7 +63,7 @@ def test_a_schedule_or_an_error_with_a_place(dialect, text):
 
 
 @given(text=st.one_of(TYPED, ANYTHING))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_string_schedules_too(text):
     strings, error = outcome(lambda: StringSchedule.parse(text, "sampler").values(7, seed=3))
     if error is not None:
@@ -72,7 +73,7 @@ def test_string_schedules_too(text):
 
 
 @given(key=TYPED, text=st.one_of(TYPED, ANYTHING))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_prompts_too(key, text):
     schedule = lambda: PromptSchedule.parse({0: "a", key: text}, "linear", negative=text)  # noqa: E731
     values, error = outcome(lambda: schedule().values(7, seed=3))
@@ -109,7 +110,7 @@ def test_prompts_too(key, text):
 )
 @pytest.mark.parametrize("dialect", ["koshi", "deforum", "notebook"])
 def test_repetition_does_not_hang(piece, dialect):
-    for text in (piece * 5000, "0:(" + piece * 5000, "0:(" + piece * 20 + "t"):
+    for text in (piece * 3000, "0:(" + piece * 3000, "0:(" + piece * 20 + "t"):
         _, error = outcome(lambda text=text: Schedule.parse(text, "zoom", dialect).values(3))
         if error is not None:
             assert_placed(error)

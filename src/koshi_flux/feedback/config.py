@@ -79,15 +79,21 @@ class FeedbackProcessor:
         goal = None if reference is None else Reference(_as_image(reference))
         corrected = correct(_as_image(image), goal, parameters)
         if isinstance(image, Tensor):
-            return corrected
+            return corrected.to(image.dtype)
         pixels = interleaved(corrected)
         return (pixels * 255).round().astype(np.uint8) if image.dtype == np.uint8 else pixels.astype(image.dtype)
 
 
 def _as_image(picture: Tensor | np.ndarray) -> Image:
     if isinstance(picture, Tensor):
-        return picture
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise SettingsError(f"a picture must be an array of shape (h, w, 3), got {picture.shape}")
-    floats = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture.astype(np.float32)
-    return planar(torch.from_numpy(floats).contiguous().numpy())
+        if not picture.is_floating_point() or picture.ndim != 3 or picture.shape[0] != 3:
+            raise SettingsError(f"a picture must be a float tensor (3, h, w), got {_description(picture)}")
+        return picture.float()
+    if picture.ndim != 3 or picture.shape[2] != 3 or not (picture.dtype == np.uint8 or picture.dtype.kind == "f"):
+        raise SettingsError(f"a picture must be a uint8 or float array (h, w, 3), got {_description(picture)}")
+    scale = 255 if picture.dtype == np.uint8 else 1
+    return planar(np.divide(picture, scale, dtype=np.float32, casting="same_kind"))
+
+
+def _description(picture: Tensor | np.ndarray) -> str:
+    return f"{picture.dtype} {tuple(picture.shape)}"

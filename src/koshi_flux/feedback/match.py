@@ -2,7 +2,7 @@
 
 import torch
 
-from koshi_flux.shared.color import lab_from_srgb, mean_and_deviation, srgb_from_lab
+from koshi_flux.shared.color import lab_from_srgb, mean_and_deviation, scaled, srgb_from_lab
 from koshi_flux.shared.types import Image, Reference
 
 _MAX_GAIN = 2.0
@@ -26,4 +26,4 @@ def match_lab(image: Image, reference: Reference, strength: float) -> Image:
     change = (gain - 1).abs() * deviation + (strength * (wanted_mean - mean)).abs()
     if change.max() < _NOTICEABLE:
         return image
-    return srgb_from_lab(lab * gain[:, None, None] + offset[:, None, None])
+    return srgb_from_lab(scaled(lab, gain, offset))

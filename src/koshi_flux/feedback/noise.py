@@ -1,5 +1,6 @@
 """Grain: zero-mean noise that gives the model something to redraw."""
 
+from koshi_flux.shared.color import lightened
 from koshi_flux.shared.noise import frame_noise
 from koshi_flux.shared.types import Image
 
@@ -9,4 +10,5 @@ _STREAM = 1
 
 def add_grain(image: Image, amount: float, seed: int, frame: int) -> Image:
     """Add Gaussian noise of standard deviation `amount` (1 = the whole range) to the brightness of every pixel."""
-    return image + amount * frame_noise(tuple(image.shape[1:]), seed, frame, _STREAM).to(image.device)
+    grain = frame_noise(tuple(image.shape[1:]), seed, frame, _STREAM)
+    return lightened(image, grain.to(image.device), amount)

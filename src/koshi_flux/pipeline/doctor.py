@@ -49,9 +49,11 @@ def need_in_words(spec: FluxSpec) -> str:
     """The memory that a model asks for, against what is here; the text encoder is gone before drawing starts."""
     if not any(spec.memory_gb):
         return "runs anywhere"
-    need = max(spec.memory_gb) + _WORKING_GB
+    on_cpu = best_device() == "cpu"
+    need = max(spec.memory_gb) * (2 if on_cpu else 1) + _WORKING_GB
     have = device_memory_gb()
-    return f"{need:.0f} GB in bf16, " + ("fits here" if have >= need else f"{have:.0f} GB here: too large")
+    verdict = "fits here" if have >= need else f"too large for {have:.0f} GB"
+    return f"{need:.0f} GB in {'fp32 on the CPU (slow)' if on_cpu else 'bf16'}: {verdict}"
 
 
 def is_cached(spec: FluxSpec) -> bool:

@@ -1,10 +1,12 @@
 """Looking at a camera path in seconds: the film without its model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from koshi_flux.output.disk import replacing
@@ -14,6 +16,7 @@ from koshi_flux.output.sinks import open_sink
 from koshi_flux.pipeline.render import render
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.shared.types import Frame, History, Image, Reference
 from koshi_flux.toy.model import ToyModel
 
 _SHEET = (4, 3)
@@ -25,13 +28,14 @@ _THUMB = 320
 def preview(animation: Animation, spec: FluxSpec, path: Path) -> Iterator[int]:
     """Write the moving camera to `path` and a contact sheet beside it (`sheet_path`); yields each frame's index.
 
-    The first picture is painted by the toy model, every other one is only moved: nothing is redrawn or corrected.
+    The first picture is painted by the toy model and ruled into squares, every other one is only moved: nothing is
+    redrawn or corrected.
     """
     animation = camera_only(animation.resolved(spec))
     shown = set(np.linspace(0, animation.frames - 1, num=_SHEET[0] * _SHEET[1]).round().astype(int).tolist())
     thumbs: list[Pixels] = []
     with open_sink(path, size=animation.picture_size, fps=animation.fps) as sink:
-        for frame in render(animation, ToyModel()):
+        for frame in moved(animation):
             pixels = to_pixels(frame.image)
             sink.write(frame.index, pixels)
             if frame.index in shown:
@@ -39,6 +43,24 @@ def preview(animation: Animation, spec: FluxSpec, path: Path) -> Iterator[int]:
             yield frame.index
     with replacing(sheet_path(path)) as partial:
         partial.write_bytes(encode_png(contact_sheet(thumbs)))
+
+
+def moved(animation: Animation) -> Iterator[Frame]:
+    """The frames of a film that only moves a ruled picture."""
+    (painted,) = render(animation.replaced(frames=1), ToyModel())
+    first = replace(painted, image=ruled(painted.image))
+    yield first
+    yield from render(animation, ToyModel(), History(Reference(first.image), first))
+
+
+def ruled(picture: Image) -> Image:
+    """The picture under a fine grid of squares, an eighth of its height wide, so that every motion shows."""
+    height, width = picture.shape[1:]
+    picture = picture.clone()
+    for at in range(height // 16, max(height, width), height // 8):
+        picture[:, :, at : at + 2] = picture[:, :, at : at + 2].lerp(torch.ones(()), 0.35)
+        picture[:, at : at + 2] = picture[:, at : at + 2].lerp(torch.ones(()), 0.35)
+    return picture
 
 
 def sheet_path(path: Path) -> Path:

@@ -151,4 +151,4 @@ def _held(expression: Expression, t: Array, scope: Scope) -> Array:
 def _number_text(number: object, name: str) -> str:
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         raise ScheduleError(f"expected a number or a schedule such as '0:(1.0), 60:(1.05)', not {number!r}", name=name)
-    return repr(float(number))
+    return repr(float(number) + 0.0)  # which makes -0.0 the 0 that it means

@@ -47,21 +47,23 @@ def srgb_from_lab(lab: Lab) -> Image:
 
 def linear_from_srgb(values: Values) -> Values:
     """Undo the sRGB curve: light intensity in [0, 1]."""
-    bright = values.clip(_TOE, None)
-    return _power((bright + 0.055) / 1.055, 2.4) + (values - bright) / 12.92
+    bright: Values = values.clip(_TOE, None)
+    linear: Values = _power((bright + 0.055) / 1.055, 2.4) + (values - bright) / 12.92
+    return linear
 
 
 def srgb_from_linear(values: Values) -> Values:
     """Apply the sRGB curve to light intensity; the result is clamped to [0, 1]."""
-    bright = values.clip(_TOE / 12.92, None)
-    return (_power(bright, 1 / 2.4) * 1.055 - 0.055 + (values - bright) * 12.92).clip(0, 1)
+    bright: Values = values.clip(_TOE / 12.92, None)
+    curve: Values = _power(bright, 1 / 2.4) * 1.055 - 0.055 + (values - bright) * 12.92
+    return curve.clip(0, 1)
 
 
-def scaled(image: Float[Tensor, "3 h w"], gain: Float[Tensor, "3"], offset: Float[Tensor, "3"]) -> Lab:
+def scaled(lab: Lab, gain: Float[Tensor, "3"], offset: Float[Tensor, "3"]) -> Lab:
     """Every channel times its gain, plus its offset."""
-    if image.device.type != "cpu":
-        return image * gain[:, None, None] + offset[:, None, None]
-    return planar(cv2.transform(interleaved(image), torch.column_stack((gain.diag(), offset)).numpy()))
+    if lab.device.type != "cpu":
+        return lab * gain[:, None, None] + offset[:, None, None]
+    return planar(cv2.transform(interleaved(lab), torch.column_stack((gain.diag(), offset)).numpy()))
 
 
 def luma(image: Image) -> Float[Tensor, "h w"]:
@@ -71,11 +73,11 @@ def luma(image: Image) -> Float[Tensor, "h w"]:
     return torch.from_numpy(cv2.transform(interleaved(image), np.array([LUMA])))
 
 
-def lightened(image: Image, by: Float[Tensor, "h w"]) -> Image:
-    """Add the same to R, G and B of a pixel: its brightness changes, its hue does not."""
+def lightened(image: Image, by: Float[Tensor, "h w"], amount: float = 1.0) -> Image:
+    """Add `amount * by` to R, G and B alike: the brightness of a pixel changes, its colour differences do not."""
     if image.device.type != "cpu":
-        return image + by
-    return planar(cv2.add(interleaved(image), cv2.cvtColor(by.numpy(), cv2.COLOR_GRAY2RGB)))
+        return image + amount * by
+    return planar(cv2.scaleAdd(cv2.cvtColor(by.numpy(), cv2.COLOR_GRAY2RGB), amount, interleaved(image)))
 
 
 def mean_and_deviation(image: Float[Tensor, "3 h w"]) -> ChannelStatistics:
@@ -114,7 +116,8 @@ def _by_strips(convert: Callable[[Pixels], Pixels], image: Float[Tensor, "3 h w"
 
 def _power(values: Values, exponent: float) -> Values:
     """values ** exponent for values > 0; OpenCV's is the fastest on a CPU."""
-    return cv2.pow(values, exponent) if isinstance(values, np.ndarray) else values**exponent
+    raised: Values = cv2.pow(values, exponent) if isinstance(values, np.ndarray) else values**exponent
+    return raised
 
 
 def _dot(weights: tuple[float, ...] | list[float], image: Image) -> Float[Tensor, "h w"]:

@@ -7,6 +7,7 @@ CPU copies nothing in between.
 from collections.abc import Iterator
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
@@ -14,23 +15,23 @@ from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "3 h w"]
 """A picture in float: sRGB in [0, 1], y down."""
-Pixels: TypeAlias = Float32[np.ndarray, "h w c"]
+Pixels: TypeAlias = Float32[np.ndarray, "h w 3"]
 """A picture as OpenCV wants it."""
 
 _STRIP = 64
 """Rows of a strip: a few planes of a 1024 pixels wide one fit a core's second cache."""
 
 
-def interleaved(image: Float[Tensor, "c h w"]) -> Pixels:
-    """The picture as an (h, w, c) array; shares memory if it is stored that way, else copies."""
+def interleaved(image: Float[Tensor, "3 h w"]) -> Pixels:
+    """The picture as an (h, w, 3) array; shares memory if it is stored that way, else copies."""
     pixels = image.permute(1, 2, 0)
-    if pixels.stride()[1:] != (pixels.shape[2], 1):
-        pixels = pixels.contiguous()
-    return pixels.numpy()
+    if pixels.stride()[1:] == (pixels.shape[2], 1):
+        return pixels.numpy()
+    return np.asarray(cv2.merge([plane.numpy() for plane in image]))
 
 
-def planar(pixels: Pixels) -> Float[Tensor, "c h w"]:
-    """The array as a (c, h, w) tensor on the same memory."""
+def planar(pixels: Pixels) -> Float[Tensor, "3 h w"]:
+    """The array as a (3, h, w) tensor on the same memory."""
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 

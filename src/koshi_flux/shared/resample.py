@@ -141,21 +141,24 @@ def _position(grid: Plane, size: int, border: str) -> Plane:
 
 
 def _clamp(position: Plane, size: int) -> Plane:
-    return position.clip(0, size - 1)
+    inside: Plane = position.clip(0, size - 1)
+    return inside
 
 
 def _tile(position: Plane, size: int) -> Plane:
-    return position - size * _floor(position / size)
+    inside: Plane = position - size * _floor(position / size)
+    return inside
 
 
 def _mirror(position: Plane, size: int) -> Plane:
     """Reflect about the centres of the outermost pixels; a single pixel reflects onto itself."""
     last = max(size - 1, 1)
-    return (last - abs(_tile(position, 2 * last) - last)).clip(0, size - 1)
+    return _clamp(last - abs(_tile(position, 2 * last) - last), size)
 
 
 def _floor(position: Plane) -> Plane:
-    return np.floor(position) if isinstance(position, np.ndarray) else position.floor()
+    whole: Plane = np.floor(position) if isinstance(position, np.ndarray) else position.floor()
+    return whole
 
 
 KERNELS = ("spline", "bilinear")

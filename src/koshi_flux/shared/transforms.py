@@ -57,17 +57,22 @@ def grid_from_matrix(matrix: Matrix, height: int, width: int, device: torch.devi
         numpy.linalg.LinAlgError: the matrix flattens the picture.
     """
     source = np.linalg.inv(matrix)
+    perspective = source[2, :2].any()
     to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]) @ source
-    x = (torch.arange(width, dtype=torch.float64) + 0.5)[None]
-    y = (torch.arange(height, dtype=torch.float64) + 0.5)[:, None]
-    if not source[2, :2].any():
+    if not perspective:
         to_unit /= source[2, 2]
-    u, v, w = ((row[0] * x + row[2]).float().to(device) + (row[1] * y).float().to(device) for row in to_unit.tolist())
-    if source[2, :2].any():
-        u, v = (torch.where(w > 0, axis / w, _FAR).clamp(-_FAR, _FAR) for axis in (u, v))
-    return torch.stack((u, v), dim=-1)
+    x, y = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (width, height))
+    u, v, w = (((a * x + c).float().to(device), (b * y).float().to(device)[:, None]) for a, b, c in to_unit.tolist())
+    grid = torch.empty(height, width, 2, device=device)
+    torch.add(*u, out=grid[..., 0])
+    torch.add(*v, out=grid[..., 1])
+    if perspective:
+        nearness = torch.add(*w)[..., None]
+        grid = torch.where(nearness > 0, grid / nearness, _FAR).clamp(-_FAR, _FAR)
+    return grid
 
 
 def holes(grid: Grid) -> Mask:
     """Where a grid reads outside the frame, so that a border stands in for the picture."""
-    return (grid.abs() > 1 + 1e-5).any(dim=-1)
+    x, y = grid.abs().unbind(dim=-1)
+    return torch.maximum(x, y) > 1 + 1e-5

@@ -22,7 +22,7 @@ from koshi_flux.toy.words import read
 _DEVIATION = 0.5
 """Standard deviation of a picture about its mean, in a range of [-1, 1]."""
 _MARGIN = 32
-"""Pixels repeated around the picture, so that its left edge is not seen through its right one."""
+"""Pixels mirrored around the picture, so that its left edge is not seen through its right one."""
 
 
 class ToyModel:
@@ -68,11 +68,12 @@ def painted(features: tuple[float, ...], height: int, width: int) -> Float[Tenso
 
 def seen(x: Float[Tensor, "3 h w"], sigma: float, mean: Float[Tensor, "3 1 1"]) -> Float[Tensor, "3 h w"]:
     """The best linear guess of a natural picture with that mean from its noisy version x (Wiener 1949)."""
-    deviation = functional.pad((x - (1 - sigma) * mean)[None], (_MARGIN,) * 4, mode="replicate")[0]
+    margin = min(_MARGIN, *(side // 2 for side in x.shape[1:]))
+    deviation = functional.pad((x - (1 - sigma) * mean)[None], (margin,) * 4, mode="reflect")[0]
     power = natural_power(*deviation.shape[1:])
     gain = (1 - sigma) * power / ((1 - sigma) ** 2 * power + sigma**2)
     spectrum = torch.fft.rfft2(deviation, norm="ortho") * gain
-    inner = slice(_MARGIN, -_MARGIN)
+    inner = slice(margin, -margin)
     return mean + torch.fft.irfft2(spectrum, s=deviation.shape[1:], norm="ortho")[:, inner, inner]
 
 
