@@ -23,7 +23,7 @@ sizes = {"channels": st.integers(1, 5), "rows": st.integers(1, 6), "columns": st
 
 
 @given(**sizes, seed=st.integers(0, 99))
-def test_unpack_undoes_pack(channels: int, rows: int, columns: int, seed: int):
+def test_law_5_unpack_undoes_pack(channels: int, rows: int, columns: int, seed: int):
     latent = noise(channels, 2 * rows, 2 * columns, seed=seed)
     tokens = pack(latent)
     assert tokens.shape == (rows * columns, 4 * channels)
@@ -31,7 +31,7 @@ def test_unpack_undoes_pack(channels: int, rows: int, columns: int, seed: int):
 
 
 @given(**sizes)
-def test_tokens_are_those_of_diffusers(channels: int, rows: int, columns: int):
+def test_law_5_tokens_are_those_of_diffusers(channels: int, rows: int, columns: int):
     latent = noise(channels, 2 * rows, 2 * columns)
     blocks = Flux2KleinPipeline._patchify_latents(latent[None])
     assert torch.equal(pack(latent), Flux2KleinPipeline._pack_latents(blocks)[0])

@@ -57,7 +57,7 @@ def test_it_is_a_flux_model(distilled: Flux2Model):
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (16, 16)])
 @pytest.mark.parametrize("steps", [1, 4])
-def test_text_to_image_is_that_of_the_pipeline(
+def test_law_8_text_to_image_is_that_of_the_pipeline(
     distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline, height: int, width: int, steps: int
 ):
     x = noise(1, height, width)
@@ -66,7 +66,7 @@ def test_text_to_image_is_that_of_the_pipeline(
     assert (found - x).abs().max() > 0.1
 
 
-def test_text_to_image_with_guidance_is_that_of_the_pipeline(base: Flux2Model, base_pipeline: Flux2KleinPipeline):
+def test_law_8_text_to_image_with_guidance_is_that_of_the_pipeline(base: Flux2Model, base_pipeline: Flux2KleinPipeline):
     x, sigmas = noise(2), base.sigmas(6, 1.0, WIDTH, HEIGHT)
     negative = base_pipeline.encode_prompt(NEGATIVE)[0]
     found = ours(base, x, sigmas, negative=NEGATIVE, guidance=4.0)
@@ -82,7 +82,7 @@ def test_the_empty_negative_is_the_default_of_the_pipeline(base: Flux2Model, bas
 
 
 @pytest.mark.parametrize("skipped", [1, 2, 3])
-def test_image_to_image_over_the_last_steps_is_that_of_the_pipeline(
+def test_law_8_image_to_image_over_the_last_steps_is_that_of_the_pipeline(
     distilled: Flux2Model, distilled_pipeline: Flux2KleinPipeline, skipped: int
 ):
     sigmas = distilled.sigmas(4, 1.0, WIDTH, HEIGHT)[skipped:]
@@ -93,7 +93,7 @@ def test_image_to_image_over_the_last_steps_is_that_of_the_pipeline(
 
 
 @pytest.mark.parametrize("start", [0.25, 0.6, 0.97])
-def test_image_to_image_from_any_noise_level_is_that_of_the_pipeline(
+def test_law_8_image_to_image_from_any_noise_level_is_that_of_the_pipeline(
     base: Flux2Model, base_pipeline: Flux2KleinPipeline, start: float
 ):
     sigmas = base.sigmas(3, start, WIDTH, HEIGHT)

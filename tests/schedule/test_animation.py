@@ -138,7 +138,7 @@ def test_a_film_without_prompts_says_what_to_write():
         Animation()
 
 
-def test_a_bad_schedule_names_its_parameter_and_column():
+def test_law_7_a_bad_schedule_names_its_parameter_and_column():
     with pytest.raises(ScheduleError, match=r"zoom: expected ',' at column 9 of '0:\(1.0\) 30:\(1.05\)'"):
         film(zoom="0:(1.0) 30:(1.05)")
 
