@@ -9,6 +9,10 @@ KoshiError
 """
 
 
+_QUOTED = 300
+"""Characters up to which a text is quoted whole in a message."""
+
+
 class KoshiError(Exception):
     """Base of all errors that a user can cause and mend. The message says what to write instead."""
 
@@ -30,9 +34,10 @@ class ScheduleError(KoshiError):
     def _message(self) -> str:
         if self.text is None:
             return f"{self.name}: {self.problem}"
+        quoted = repr(self.text) if len(self.text) <= _QUOTED else f"a text of {len(self.text):,} characters"
         if self.column is None:
-            return f"{self.name}: {self.problem} in {self.text!r}"
-        return f"{self.name}: {self.problem} at column {self.column} of {self.text!r}\n{self._caret()}"
+            return f"{self.name}: {self.problem} in {quoted}"
+        return f"{self.name}: {self.problem} at column {self.column} of {quoted}\n{self._caret()}"
 
     def _caret(self) -> str:
         """The neighbourhood of the fault with a caret below it; control characters shown as spaces."""

@@ -152,6 +152,7 @@ def test_the_message_is_the_one_the_design_promises():
         ("0:(1/t)", 3, "value at frame 0 is inf (division by zero?)"),
         ("0:(1), 7:(log(t-9))", 10, "value at frame 7 is nan (0/0, or the root or logarithm of a negative number?)"),
         ("0:(1/(t-5))", 3, "value at frame 5 is inf (division by zero?)"),
+        ("0:(1e308), 5:(-1e308)", 3, "value at frame 1 is -inf (division by zero?)"),
         ("0:(-1/0)", 3, "value at frame 0 is -inf (division by zero?)"),
         ("0:(1), 2000000:(1/0)", 16, "value at frame 2000000 is inf (division by zero?)"),
         ("0:(t&1.5)", 3, "value at frame 0 is nan (0/0, or the root or logarithm of a negative number?)"),

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from koshi_flux.errors import SettingsError

@@ -6,6 +6,7 @@ whose corrections are all neutral is a fixed point: the picture comes out as it 
 
 from collections.abc import Callable
 
+from koshi_flux.errors import SettingsError
 from koshi_flux.feedback.contrast import stretch
 from koshi_flux.feedback.match import match_lab
 from koshi_flux.feedback.noise import add_grain
@@ -20,6 +21,8 @@ MATCHES: dict[str, Match] = {"lab": match_lab, "none": lambda image, reference, 
 def correct(image: Image, reference: Reference | None, parameters: FrameParameters) -> Image:
     """Keep a picture from drifting; returns it in [0, 1], float. Without a reference there is no colour to match."""
     p = parameters
+    if p.color_coherence not in MATCHES:
+        raise SettingsError(f"unknown color_coherence {p.color_coherence!r}: known are {', '.join(MATCHES)}")
     if reference is not None and p.color_strength > 0:
         image = MATCHES[p.color_coherence](image, reference, p.color_strength)
     if p.contrast != 1:

@@ -50,11 +50,5 @@ def apply(image: Image, matrix: Matrix, parameters: FrameParameters) -> tuple[Im
     height, width = image.shape[1:]
     if np.array_equal(matrix, identity()):
         return image, torch.zeros((height, width), dtype=torch.bool, device=image.device)
-    try:
-        grid = grid_from_matrix(matrix, height, width, image.device)
-    except np.linalg.LinAlgError:
-        raise SettingsError(
-            f"frame {parameters.frame}: the camera flattens the picture to a line or a point; "
-            "write a zoom other than 0, and no flip of exactly 90 degrees"
-        ) from None
+    grid = grid_from_matrix(matrix, height, width, image.device)
     return warp(image, grid, parameters.kernel, parameters.border), holes(grid)

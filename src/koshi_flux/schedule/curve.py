@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from koshi_flux.errors import ScheduleError, SettingsError
 from koshi_flux.schedule import deforum
 from koshi_flux.schedule.easing import LINEAR, Easing
-from koshi_flux.schedule.expression import Expression, Scope
-from koshi_flux.schedule.grammar import Keyframe, Parser, places, read_keyframes
+from koshi_flux.schedule.expression import Scope
+from koshi_flux.schedule.grammar import Keyframe, Parser, check_finite, places, read_keyframes
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -134,18 +134,10 @@ def _values(keys: list[int], keyframes: list[Keyframe], easing: Easing, scope: S
             run, span = slice(first, last + 1), slice(keys[first], keys[last])
             series[span] = easing.between(positions[run], numbers[run], t[span])
         span = slice(keys[last], None if is_end else keys[last + 1])
-        series[span] = numbers[last] if keyframe.is_number else _held(keyframe.value, t[span], scope)
+        series[span] = numbers[last] if keyframe.is_number else keyframe.value.evaluate(scope.variables(t[span]))
         first = last + 1
+    check_finite(series, keys, keyframes)
     return series
-
-
-def _held(expression: Expression, t: Array, scope: Scope) -> Array:
-    """An expression's value at frames `t`."""
-    values = np.broadcast_to(np.asarray(expression.evaluate(scope.variables(t)), dtype=np.float64), t.shape)
-    lost = np.flatnonzero(~np.isfinite(values))
-    if lost.size:
-        raise expression.not_finite(float(t[lost[0]]), float(values[lost[0]]))
-    return values
 
 
 def _number_text(number: object, name: str) -> str:

@@ -5,7 +5,8 @@
 - drop keys after the last frame instead of going towards them, and need one at frame 0;
 - interpolate only what looks like a plain number (`1.5`, but not `1e-3`, `5.` or `( 0 )`), and hold the rest;
 - let the last of several keys for one frame win.
-What made Deforum crash, and infinite values, are a ScheduleError here.
+What made Deforum crash, and infinite values, are a ScheduleError here. Not copied: that whole numbers divided by 0
+leave and give 0 (`t%0`, `t//0`), and that numexpr knows no `-(t>3)`.
 """
 
 import re
@@ -16,9 +17,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from koshi_flux.errors import ScheduleError
 from koshi_flux.schedule.expression import Expression, Number, Scope
 from koshi_flux.schedule.functions import BINARY, NUMEXPR, XOR
-from koshi_flux.schedule.grammar import Keyframe, Language, Parser
+from koshi_flux.schedule.grammar import Keyframe, Language, Parser, check_finite
 
 _OPERATORS = {**BINARY, "^": XOR}
 _KEYS = Language(frozenset({"max_f", "s"}), NUMEXPR, _OPERATORS, quotes=False)
@@ -76,20 +78,20 @@ def places(keys: Sequence[Expression], scope: Scope) -> dict[int, int]:
 def values(keyframes: Sequence[Keyframe], scope: Scope) -> NDArray[np.float64]:
     """One number per frame."""
     taken = places([keyframe.key for keyframe in keyframes], scope)
+    frames, live = list(taken), [keyframes[index] for index in taken.values()]
     series = np.full(scope.frames, np.nan)
-    for frame, following in pairwise((*taken, scope.frames)):
-        keyframe = keyframes[taken[frame]]
+    for keyframe, (frame, following) in zip(live, pairwise((*frames, scope.frames)), strict=True):
         stop = frame + 1 if keyframe.is_number else following
         t = np.arange(frame, stop, dtype=np.float64)
         series[frame:stop] = keyframe.value.evaluate({**scope.variables(t), "i": t})
-        infinite = np.flatnonzero(np.isinf(series[frame:stop]))
-        if infinite.size:
-            at = frame + int(infinite[0])
-            raise keyframe.value.not_finite(at, float(series[at]))
+    check_finite(np.where(np.isnan(series), 0.0, series), frames, live)
     known = np.flatnonzero(~np.isnan(series))
     if not known.size:
-        raise keyframes[taken[0]].value.not_finite(0, float("nan"))
-    return np.asarray(np.interp(np.arange(scope.frames), known, series[known]))
+        raise live[0].value.not_finite(0, float("nan"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        series = np.interp(np.arange(scope.frames), known, series[known])
+    check_finite(series, frames, live)
+    return series
 
 
 def _entries(text: str, name: str, dialect: str) -> list[_Entry]:
@@ -100,7 +102,7 @@ def _notebook_entries(text: str, name: str) -> list[_Entry]:
     """Whatever looks like `frame:(value)`, wherever it stands."""
     found = list(_NOTEBOOK_ENTRY.finditer(text))
     if not found:
-        Parser(text, name).fail("expected a keyframe such as 0:(1.0)")
+        raise _error("expected a keyframe such as 0:(1.0)", text, 0, name)
     return [_Entry(_number(match[1], text, match.start(1), name), *match.span(2)) for match in found]
 
 
@@ -111,9 +113,9 @@ def _webui_entries(text: str, name: str) -> list[_Entry]:
         key, colon, rest = part.partition(":")
         middle = start + len(key) + 1
         if not colon and start:
-            Parser(text, name).fail("to Deforum this comma ends a keyframe, expected another after it", start - 1)
+            raise _error("to Deforum this comma ends a keyframe, expected another after it", text, start - 1, name)
         if not colon:
-            Parser(text, name).fail("expected ':'", len(part))
+            raise _error("expected ':'", text, len(part), name)
         value = rest.partition(":")[0]
         entries.append(_Entry(_webui_key(key, text, start, name), *_span(value, middle)))
         start += len(part) + 1
@@ -126,7 +128,7 @@ def _webui_key(key: str, text: str, start: int, name: str) -> Expression:
     if not _looks_like_number(number):
         return Parser(text, name, _KEYS, start, stop).whole()
     if not number.lstrip("+-").isdigit():
-        Parser(text, name).fail(f"expected a whole frame, not {number!r}", start)
+        raise _error(f"expected a whole frame, not {number!r}", text, start, name)
     return _number(number, text, start, name)
 
 
@@ -136,10 +138,10 @@ def _keyframe(entry: _Entry, text: str, name: str, dialect: str) -> Keyframe:
     number = written.translate(_BRACKETS_AND_QUOTES) if dialect == "deforum" else written
     if _looks_like_number(number):
         if not number[-1].isdigit():
-            Parser(text, name).fail("expected a number", start)
+            raise _error("expected a number", text, start, name)
         return Keyframe(key, _number(number, text, start, name), is_number=True)
     if written[0:1].isspace():
-        Parser(text, name).fail("expected maths without a space before it", start)
+        raise _error("expected maths without a space before it", text, start, name)
     return Keyframe(key, Parser(text, name, _VALUES[dialect], start, stop).whole(), is_number=False)
 
 
@@ -149,6 +151,10 @@ def _looks_like_number(text: str) -> bool:
 
 def _number(number: str, text: str, start: int, name: str) -> Expression:
     return Expression((Number(float(number)),), text, start + 1, name)
+
+
+def _error(problem: str, text: str, start: int, name: str) -> ScheduleError:
+    return ScheduleError(problem, text=text, column=start + 1, name=name)
 
 
 def _span(part: str, start: int, unwanted: str | None = None) -> tuple[int, int]:

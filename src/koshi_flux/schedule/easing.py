@@ -64,7 +64,14 @@ class Easing:
         return self.name
 
     def between(self, keys: Array, numbers: Array, frames: Array) -> Array:
-        """The numbers at all `frames` of a film from keys[0] to before keys[-1]; `keys` rise and are at least two."""
+        """The numbers at all `frames` of a film from keys[0] to before keys[-1]; `keys` rise and are at least two.
+
+        Not finite where numbers are so large that their difference is not.
+        """
+        with np.errstate(all="ignore"):
+            return self._between(keys, numbers, frames)
+
+    def _between(self, keys: Array, numbers: Array, frames: Array) -> Array:
         if self.name == "linear":
             return np.interp(frames, keys, numbers)
         i = np.repeat(np.arange(len(keys) - 1), np.diff(np.searchsorted(frames, keys)))

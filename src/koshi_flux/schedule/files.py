@@ -113,7 +113,8 @@ def _plain(value: object) -> object:
 
 def _as_number(schedule: Schedule) -> float | int | None:
     """A constant schedule's value, so that `denoise = 0.5` stays a number in the file."""
-    if not schedule.is_constant or schedule.dialect != "koshi":
+    if not schedule.is_constant:
         return None
     value = float(schedule.values(1)[0])
-    return int(value) if value.is_integer() else value
+    number = int(value) if value.is_integer() else value
+    return number if Schedule.parse(number) == schedule else None

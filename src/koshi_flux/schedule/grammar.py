@@ -1,14 +1,18 @@
 """From text to keyframes, with the column of whatever is wrong.
 
-schedule   = keyframe {"," keyframe} [","] ["@" easing]  |  expression ["@" easing]
-keyframe   = expression ":" expression
-expression = Python's arithmetic over numbers, names and calls; quotes group like parentheses
+- a schedule is keyframes with commas between them, or one expression; then perhaps "@" and an easing;
+- a keyframe is an expression, ":" and another expression;
+- an expression is Python's arithmetic over numbers, names and calls, in which quotes group like parentheses.
 """
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from koshi_flux.errors import ScheduleError
 from koshi_flux.schedule.expression import (
@@ -302,6 +306,14 @@ def places(keys: list[Expression], scope: Scope) -> list[int]:
         ScheduleError: a key is before frame 0, is no number, or stands for the frame of another.
     """
     return _places(keys, scope.constants())
+
+
+def check_finite(series: NDArray[np.float64], keys: Sequence[int], keyframes: Sequence[Keyframe]) -> None:
+    """Refuse a series in which a frame has no value, and blame the keyframe that decides there; `keys` rise."""
+    lost = np.flatnonzero(~np.isfinite(series))
+    if lost.size:
+        decides = max(0, bisect_right(keys, lost[0]) - 1)
+        raise keyframes[decides].value.not_finite(int(lost[0]), float(series[lost[0]]))
 
 
 def _places(keys: list[Expression], variables: Mapping[str, Value]) -> list[int]:

@@ -78,7 +78,8 @@ class PromptSchedule:
         keyframes = tuple(_keyframe(str(key), text, f"{name}[{str(key)!r}]") for key, text in prompts.items())
         check_keys([keyframe.key for keyframe in keyframes])
         if found := _NEGATIVE.search(negative):
-            Parser(negative, "negative_prompt").fail("'--neg' has no place here, all of it is negative", found.start())
+            problem = "'--neg' has no place here, all of it is negative"
+            raise ScheduleError(problem, text=negative, column=found.start() + 1, name="negative_prompt")
         return cls(keyframes, blend, WeightedText.parse(negative, "negative_prompt"), name)
 
     def values(
@@ -126,7 +127,7 @@ def _keyframe(key: str, text: str, name: str) -> PromptKeyframe:
     frame = Parser(key, name).whole()
     marks = list(_NEGATIVE.finditer(text))
     if len(marks) > 1:
-        Parser(text, name).fail("a second '--neg', expected one", marks[1].start())
+        raise ScheduleError("a second '--neg', expected one", text=text, column=marks[1].start() + 1, name=name)
     end, start = marks[0].span() if marks else (len(text), len(text))
     positive = WeightedText.parse(text, name, 0, end)
     return PromptKeyframe(frame, text, positive, WeightedText.parse(text, name, start, len(text)))

@@ -113,7 +113,7 @@ class _Reader:
                 continue
             if kind == "astray":
                 problem = r"this weight has no '(' of its own: weights do not nest, and other parentheses are \( and \)"
-                Parser(self.text, self.name).fail(problem, found.start())
+                raise ScheduleError(problem, text=self.text, column=found.start() + 1, name=self.name)
             weight = self._weight(*found.span(kind))
             pieces.append((self.masked[start : found.start()], None))
             if found["words"]:

@@ -15,9 +15,8 @@ from koshi_flux.shared.types import Grid, Mask
 
 Matrix = Float64[np.ndarray, "3 3"]
 
-
 _FAR = 1e4
-"""Where points behind the eye of a perspective transform read, in half frames."""
+"""Where pixels read that show no part of the picture, in half frames."""
 
 
 def identity() -> Matrix:
@@ -50,13 +49,13 @@ def about(x: float, y: float, matrix: Matrix) -> Matrix:
 def grid_from_matrix(matrix: Matrix, height: int, width: int, device: torch.device | None = None) -> Grid:
     """Where every destination pixel reads, for a picture moved by `matrix`.
 
-    Convention: a perspective matrix gives points in front of the eye a positive third coordinate; what lies behind
-    it reads far outside the frame.
-
-    Raises:
-        numpy.linalg.LinAlgError: the matrix flattens the picture.
+    Convention: a perspective matrix gives points in front of the eye a positive third coordinate. What lies behind it
+    reads far outside the frame, and so does everything where a matrix shows the picture edge-on.
     """
-    source = np.linalg.inv(matrix)
+    try:
+        source = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return torch.full((height, width, 2), _FAR, device=device)
     perspective = source[2, :2].any()
     to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]) @ source
     if not perspective:
