@@ -38,4 +38,4 @@ def milliseconds() -> dict[str, float]:
 def _picture(prompt: str) -> Image:
     model = ToyModel()
     latent = torch.randn(192, 576 // 8, 1024 // 8, generator=torch.Generator().manual_seed(1))
-    return model.decode((latent - model.velocity(latent, 1.0, model.encode_prompt(prompt), None, 1.0)))
+    return model.decode(latent - model.velocity(latent, 1.0, model.encode_prompt(prompt), None, 1.0))

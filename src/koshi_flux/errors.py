@@ -8,7 +8,6 @@ KoshiError
 └── RunError         a run folder is occupied or cannot be resumed
 """
 
-
 _QUOTED = 300
 """Characters up to which a text is quoted whole in a message."""
 
