@@ -1,5 +1,6 @@
 """The command line: `koshi`. The only place that prints; heavy things are imported when a command needs them."""
 
+import atexit
 import gc
 import os
 import signal
@@ -11,10 +12,11 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 # `koshi check` is to answer at once: no search for pydantic plugins, no thread per core for numpy's matrices, no
-# garbage collection of what importing makes.
+# garbage collection of what importing makes, neither now nor when the interpreter ends.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.disable()
+atexit.register(gc.freeze)
 
 import typer  # noqa: E402
 
@@ -139,6 +141,7 @@ def preview(
     from koshi_flux.pipeline.preview import preview as move
     from koshi_flux.pipeline.preview import sheet_path
 
+    gc.enable()
     for _ in track(move(animation, spec, path), "moving", total=animation.frames, transient=True):
         pass
     typer.echo(f"{path}\n{sheet_path(path)}")

@@ -14,7 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    InstanceOf,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
@@ -72,7 +72,7 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Keyframed = Annotated[InstanceOf[Schedule], BeforeValidator(_schedule)]
+Keyframed = Annotated[Schedule, PlainValidator(_schedule)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Prompts = Annotated[dict[str, str], BeforeValidator(_prompts)]
 
