@@ -15,6 +15,13 @@ def test_a_folder_gets_a_film_mp4(tmp_path):
     assert film_path(tmp_path / "dream") == tmp_path / "dream/film.mp4"
 
 
+def test_a_run_folder_knows_its_film(tmp_path):
+    begin(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/film").write_text("dream.webm")
+    assert film_path(tmp_path) == tmp_path / "dream.webm"
+
+
 def test_a_film_file_in_a_new_or_empty_folder_makes_that_the_run_folder(tmp_path):
     assert film_path(tmp_path / "dream.webm") == tmp_path / "dream.webm"
     assert film_path(tmp_path / "new/dream.mov") == tmp_path / "new/dream.mov"

@@ -109,7 +109,8 @@ def test_law_4_a_killed_run_goes_on_byte_for_byte(tmp_path, digest):
 
 def test_law_9_only_the_last_state_is_kept(film_of, tmp_path):
     rendered(film_of(frames=6), tmp_path / "film.mp4")
-    assert sorted(p.name for p in (tmp_path / "state").iterdir()) == ["000005.safetensors", "reference.safetensors"]
+    states = ["000005.safetensors", "film", "reference.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "state").iterdir()) == states
 
 
 def test_a_torn_log_line_and_a_lost_frame_are_mended(film_of, tmp_path, digest):
@@ -123,11 +124,12 @@ def test_a_torn_log_line_and_a_lost_frame_are_mended(film_of, tmp_path, digest):
     assert digest(tmp_path / "torn") == digest(tmp_path / "whole")
 
 
-def test_a_damaged_state_starts_over_and_ends_the_same(film_of, tmp_path, digest):
+@pytest.mark.parametrize("damaged", ["000003.safetensors", "reference.safetensors"])
+def test_a_damaged_state_starts_over_and_ends_the_same(film_of, tmp_path, digest, damaged):
     animation = film_of(frames=6, **MOVING)
     rendered(animation, tmp_path / "whole" / "film.mp4")
     stopped_after(animation, tmp_path / "cut" / "film.mp4", 3)
-    (tmp_path / "cut/state/000003.safetensors").write_bytes(b"cut")
+    (tmp_path / "cut/state" / damaged).write_bytes(b"cut")
     rendered(animation, tmp_path / "cut" / "film.mp4", resume=True)
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
 

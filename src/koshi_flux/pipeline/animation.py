@@ -26,7 +26,7 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     if resume and animation.seed < 0:
         animation = animation.replaced(seed=run.begun().seed)
     animation = animation.resolved(model.spec)
-    history = run.resume(animation) if resume else run.begin(animation)
+    history = run.resume(animation, model.device) if resume else run.begin(animation)
     if animation.strength_schedule is not None:
         log.info(animation.strength_in_words())
     with run.recording(animation, history) as record, closing(render(animation, model, history)) as frames:

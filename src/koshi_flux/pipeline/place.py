@@ -12,6 +12,8 @@ from koshi_flux.shared.spec import FluxSpec
 
 RUNS = Path("runs")
 FILM = "film.mp4"
+FILM_NAME = Path("state/film")
+"""Where a run folder keeps the name of its film."""
 
 
 def settle(animation: Animation, spec: FluxSpec, out: Path | str | None, resume: bool) -> Path:
@@ -39,13 +41,15 @@ def settle(animation: Animation, spec: FluxSpec, out: Path | str | None, resume:
 def film_path(out: Path | str) -> Path:
     """The film file that `out` asks for; the folder it lies in is the run folder.
 
-    `out` is a film file (its suffix says of which kind) or a folder, which then gets a film.mp4. A film file in a
+    `out` is a film file (its suffix says of which kind) or a folder, where the film is the one begun there or else a
+    film.mp4. A film file in a
     folder that holds other things gets a run folder of its own name there: film.toml and frames must not mix with them.
     """
     out = Path(out)
     check_output(out)
     if suffix_of(out) == "":
-        return out / FILM
+        begun = out / FILM_NAME
+        return out / (begun.read_text(encoding="utf-8") if begun.is_file() else FILM)
     shared = out.parent.is_dir() and any(out.parent.iterdir()) and not is_run(out.parent)
     return out.parent / out.stem / out.name if shared else out
 

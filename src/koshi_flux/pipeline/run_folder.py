@@ -3,7 +3,7 @@
     film.toml           the film, with the model's defaults and the seed written in
     frames/000000.png   every frame, rounded once
     run.jsonl           one line per frame: its numbers, its time, how it looks
-    state/              what only exact resuming needs: the first picture and the last drawn one, in float
+    state/              what only resuming needs: the film's name, the first picture and the last drawn one, in float
     film.mp4            the film
 
 A frame's picture is written first, then its line, then its state; each file appears whole or not at all. So a state
@@ -28,13 +28,15 @@ from koshi_flux.output.png import encode_png, frame_path, read_png
 from koshi_flux.output.sink import FrameSink, Pixels, to_pixels
 from koshi_flux.output.sinks import film_metadata, open_sink
 from koshi_flux.output.writer import Writer
-from koshi_flux.pipeline.place import check_begun, check_free
+from koshi_flux.pipeline.place import FILM_NAME, check_begun, check_free
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.schedule.files import dump_film, load_film
 from koshi_flux.shared.types import Frame, History, Reference
 
 Record = Callable[[Frame, float], None]
 """Takes a finished frame and the seconds it took."""
+
+REFERENCE = "reference.safetensors"
 
 _WAITING = 2
 """Frames that may be finished but not yet on disk."""
@@ -58,6 +60,7 @@ class RunFolder:
             make_folder(folder)
         with replacing(self.settings) as partial:
             partial.write_text(dump_film(animation, comment=f"torch {torch.__version__}"), encoding="utf-8")
+        (self.folder / FILM_NAME).write_text(self.film.name, encoding="utf-8")
         self.log.touch()
         return History()
 
@@ -66,19 +69,18 @@ class RunFolder:
         check_begun(self.film)
         return load_film(self.settings)
 
-    def resume(self, animation: Animation) -> History:
-        """The history up to the last frame that is whole on disk.
+    def resume(self, animation: Animation, device: torch.device) -> History:
+        """The history up to the last frame that is whole on disk, its pictures on `device`.
 
         Raises:
             RunError: there is no film here, or the resolved film `animation` is another one.
         """
         self._check_same(animation)
         for state in sorted(self.state.glob("[0-9]*.safetensors"), reverse=True):
-            frame = self._load_state(state, animation)
-            if frame is not None:
-                reference = load_file(self.state / "reference.safetensors")["image"]
-                self._cut_log(after=frame.index)
-                return History(Reference(reference), frame)
+            history = self._load_state(state, animation, device)
+            if history is not None:
+                self._cut_log(after=int(state.stem))
+                return history
         self._cut_log(after=-1)
         return History()
 
@@ -123,7 +125,7 @@ class RunFolder:
     def _save_state(self, frame: Frame) -> None:
         tensors = {"image": frame.image.cpu()}
         if frame.index == 0:
-            _save(tensors, self.state / "reference.safetensors")
+            _save(tensors, self.state / REFERENCE)
         if frame.latent is not None:
             tensors["latent"] = frame.latent.cpu().contiguous()
         path = self.state / f"{frame.index:06d}.safetensors"
@@ -132,16 +134,18 @@ class RunFolder:
             if older != path:
                 older.unlink()
 
-    def _load_state(self, path: Path, animation: Animation) -> Frame | None:
-        """The frame of a state file, unless a picture up to it is gone or the file is not whole."""
+    def _load_state(self, path: Path, animation: Animation, device: torch.device) -> History | None:
+        """The history that a state file holds, unless a picture up to it is gone or a file is not whole."""
         index = int(path.stem)
         if not all(frame_path(self.frames, earlier).is_file() for earlier in range(index + 1)):
             return None
         try:
-            tensors = load_file(path)
+            reference = load_file(self.state / REFERENCE, device=str(device))
+            tensors = load_file(path, device=str(device))
         except (SafetensorError, OSError):
             return None
-        return Frame(tensors["image"], animation.at(index), tensors.get("latent"))
+        frame = Frame(tensors["image"], animation.at(index), tensors.get("latent"))
+        return History(Reference(reference["image"]), frame)
 
     def _cut_log(self, after: int) -> None:
         """Drop the lines of frames that will be written again, and a line that a kill cut short."""
