@@ -104,7 +104,9 @@ def render(
             if stopped and done < animation.frames:
                 break
         frames.close()
-    if done and done < animation.frames:
+    if not done:
+        typer.echo("Every frame was there already; the film is written anew.")
+    elif done < animation.frames:
         typer.echo(f"Stopped after frame {done - 1}; go on with: koshi render {path.parent} --resume")
     typer.echo(str(path))
 

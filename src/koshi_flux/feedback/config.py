@@ -43,7 +43,7 @@ class FeedbackConfig:
     @property
     def color_coherence(self) -> str:
         """The mode under the name that films use."""
-        return (self.color_mode or "none").lower()
+        return "none" if self.color_mode is None else self.color_mode.lower()
 
     def parameters(self) -> FrameParameters:
         """The same settings as a frame's parameters."""

@@ -18,7 +18,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -112,7 +112,7 @@ def _bows_with_torch(image: Image, border: str) -> tuple[Image, Image, Image]:
     taps = torch.tensor(_BOW, device=image.device)
 
     def down(image: Image) -> Image:
-        return functional.conv2d(_extended(image, _REACH, border)[:, None], taps[:, None][None, None])[:, 0]
+        return functional.conv2d(_extended(image, _REACH, border)[:, None], taps.view(1, 1, -1, 1))[:, 0]
 
     def across(image: Image) -> Image:
         return down(image.mT).mT
@@ -120,15 +120,15 @@ def _bows_with_torch(image: Image, border: str) -> tuple[Image, Image, Image]:
     return across(image), down(image), down(across(image))
 
 
-def _look_up_with_torch(image: Image, x: Tensor, y: Tensor, border: str) -> Image:
+def _look_up_with_torch(layer: Image, x: Tensor, y: Tensor, border: str) -> Image:
     """Bilinear values at pixel positions inside the frame."""
-    around = _extended(_extended(image, 1, border).mT, 1, border).mT
+    around = _extended(_extended(layer, 1, border).mT, 1, border).mT
     height, width = around.shape[1:]
     grid = torch.stack(((2 * x + 3) / width - 1, (2 * y + 3) / height - 1), dim=-1)
     return functional.grid_sample(around[None], grid[None], align_corners=False)[0]
 
 
-def _extended(image: Image, margin: int, border: str) -> Image:
+def _extended(image: Image, margin: int, border: str) -> Float[Tensor, "3 rows w"]:
     """The picture with `margin` more rows above and below: tiled, or else mirrored, as the ends of a spline are."""
     outside = _tile if border == "wrap" else _mirror
     rows = torch.arange(-margin, image.shape[1] + margin, device=image.device, dtype=torch.float32)
