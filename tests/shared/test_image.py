@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koshi_flux.shared.image import interleaved, planar, strips
+from koshi_flux.shared.image import clamped, interleaved, planar, strips
 
 sizes = {"height": st.integers(1, 9), "width": st.integers(1, 9)}
 
@@ -33,3 +33,11 @@ def test_planar_memory_is_copied():
 @given(height=st.integers(1, 500))
 def test_strips_cover_every_row_once_and_in_order(height):
     assert [row for rows in strips(height) for row in range(height)[rows]] == list(range(height))
+
+
+def test_clamped_brings_values_into_range_in_a_new_picture():
+    picture = torch.tensor([-0.5, 0.25, 1.5]).expand(3, 1, 3)
+    assert clamped(picture)[1, 0].tolist() == [0, 0.25, 1]
+    inside = torch.rand(3, 2, 2)
+    assert torch.equal(clamped(inside), inside)
+    assert clamped(inside).data_ptr() != inside.data_ptr()

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 from skimage import data
@@ -37,6 +37,7 @@ def middle_matrix(height, width, matrix):
 
 @every_kernel
 @every_border
+@settings(max_examples=30)
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
 def test_the_identity_grid_returns_the_picture(kernel, border, height, width):
     picture = noise(3, height, width)
@@ -44,6 +45,7 @@ def test_the_identity_grid_returns_the_picture(kernel, border, height, width):
 
 
 @every_kernel
+@settings(max_examples=50)
 @given(right=st.integers(-30, 30), down=st.integers(-30, 30))
 def test_a_tiled_picture_moves_by_whole_pixels_like_roll(kernel, right, down):
     picture = noise(3, 16, 32)
@@ -155,6 +157,7 @@ def test_a_tiled_picture_moved_by_its_own_width_is_itself(kernel):
 
 @every_kernel
 @every_border
+@settings(max_examples=30)
 @given(
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
     angle=st.floats(-180, 180),

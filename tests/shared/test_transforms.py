@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koshi_flux.shared.resample import warp
-from koshi_flux.shared.transforms import about, grid_from_matrix, holes, identity, scale, shift, turn
+from koshi_flux.shared.transforms import (
+    _grid_with_numpy,
+    _grid_with_torch,
+    about,
+    grid_from_matrix,
+    holes,
+    identity,
+    scale,
+    shift,
+    turn,
+)
 
 numbers = st.floats(-200, 200)
 matrices = st.builds(
@@ -94,6 +104,14 @@ def test_a_grid_undoes_its_matrix_at_every_pixel(matrix, tilt, weight):
     found = grid_from_matrix(weight * matrix, height, width).numpy()
     near = seen & (np.abs(expected).max(axis=-1) < 1e3)
     assert np.allclose(found[near], expected[near], rtol=1e-4, atol=1e-4)
+
+
+@given(matrix=matrices, tilt=st.floats(-0.1, 0.1))
+def test_the_grids_of_torch_and_numpy_agree(matrix, tilt):
+    matrix = matrix.copy()
+    matrix[2, :2] = tilt, tilt / 3
+    with_numpy, with_torch = _grid_with_numpy(matrix, 9, 14), _grid_with_torch(matrix, 9, 14, torch.device("cpu"))
+    assert np.allclose(with_numpy, with_torch.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_what_lies_behind_the_eye_reads_far_outside():

@@ -11,6 +11,7 @@ from koshi_flux.feedback.contrast import stretch
 from koshi_flux.feedback.match import match_lab
 from koshi_flux.feedback.noise import add_grain
 from koshi_flux.feedback.sharpen import sharpen
+from koshi_flux.shared.image import clamped
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.types import Image, Reference
 
@@ -31,4 +32,4 @@ def correct(image: Image, reference: Reference | None, parameters: FrameParamete
         image = sharpen(image, p.sharpen)
     if p.noise > 0:
         image = add_grain(image, p.noise, p.seed, p.frame)
-    return image.clamp(0, 1)
+    return clamped(image)

@@ -4,7 +4,6 @@ Formulas: sRGB IEC 61966-2-1; Lab CIE 15. On the CPU OpenCV does the arithmetic,
 Colours that sRGB does not have are clamped on the way into Lab and on the way out.
 """
 
-from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 import cv2
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from koshi_flux.shared.image import Image, Pixels, interleaved, planar, strips
+from koshi_flux.shared.image import Image, interleaved, planar, strips
 
 Lab: TypeAlias = Float[Tensor, "3 h w"]
 """L in [0, 100], a and b roughly in [-128, 128]."""
@@ -35,28 +34,33 @@ def lab_from_srgb(image: Image) -> Lab:
     """sRGB in [0, 1] to CIE Lab."""
     if image.device.type != "cpu":
         return _lab_with_torch(image)
-    return _by_strips(lambda srgb: cv2.cvtColor(linear_from_srgb(srgb), cv2.COLOR_LRGB2LAB), image)
+    pixels = interleaved(image)
+    lab = np.empty_like(pixels)
+    for rows in strips(len(pixels)):  # OpenCV's own way from sRGB is off by half a unit of L
+        cv2.cvtColor(linear_from_srgb(pixels[rows]), cv2.COLOR_LRGB2LAB, dst=lab[rows])
+    return planar(lab)
 
 
 def srgb_from_lab(lab: Lab) -> Image:
     """CIE Lab to sRGB in [0, 1]."""
     if lab.device.type != "cpu":
         return _srgb_with_torch(lab)
-    return _by_strips(lambda lab: srgb_from_linear(cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB)), lab)
+    return planar(cv2.cvtColor(interleaved(lab), cv2.COLOR_LAB2RGB))
 
 
 def linear_from_srgb(values: Values) -> Values:
-    """Undo the sRGB curve: light intensity in [0, 1]."""
+    """Undo the sRGB curve, for tensors and arrays: light intensity in [0, 1]."""
     bright: Values = values.clip(_TOE, None)
-    linear: Values = _power((bright + 0.055) / 1.055, 2.4) + (values - bright) / 12.92
+    base = (bright + 0.055) / 1.055
+    curve: Values = cv2.pow(base, 2.4) if isinstance(base, np.ndarray) else base**2.4  # twice as fast as numpy's
+    linear: Values = curve + (values - bright) / 12.92
     return linear
 
 
-def srgb_from_linear(values: Values) -> Values:
+def srgb_from_linear(values: Tensor) -> Tensor:
     """Apply the sRGB curve to light intensity; the result is clamped to [0, 1]."""
-    bright: Values = values.clip(_TOE / 12.92, None)
-    curve: Values = _power(bright, 1 / 2.4) * 1.055 - 0.055 + (values - bright) * 12.92
-    return curve.clip(0, 1)
+    bright = values.clamp(min=_TOE / 12.92)
+    return (bright ** (1 / 2.4) * 1.055 - 0.055 + (values - bright) * 12.92).clamp(0, 1)
 
 
 def scaled(lab: Lab, gain: Float[Tensor, "3"], offset: Float[Tensor, "3"]) -> Lab:
@@ -104,20 +108,6 @@ def _srgb_with_torch(lab: Lab) -> Image:
     x, z = (torch.where(f > 0.206893, f**3, (f - 16 / 116) / 7.787) for f in (fy + a / 500, fy - b / 200))
     xyz = torch.stack((x * _WHITE[0], y, z * _WHITE[2]))
     return srgb_from_linear(torch.stack([_dot(row, xyz) for row in np.linalg.inv(_RGB_TO_XYZ).tolist()]))
-
-
-def _by_strips(convert: Callable[[Pixels], Pixels], image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    pixels = interleaved(image)
-    out = np.empty_like(pixels)
-    for rows in strips(len(pixels)):
-        out[rows] = convert(pixels[rows])
-    return planar(out)
-
-
-def _power(values: Values, exponent: float) -> Values:
-    """values ** exponent for values > 0; OpenCV's is the fastest on a CPU."""
-    raised: Values = cv2.pow(values, exponent) if isinstance(values, np.ndarray) else values**exponent
-    return raised
 
 
 def _dot(weights: tuple[float, ...] | list[float], image: Image) -> Float[Tensor, "h w"]:

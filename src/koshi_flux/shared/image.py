@@ -35,6 +35,11 @@ def planar(pixels: Pixels) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+def clamped(image: Image) -> Image:
+    """The picture with every value brought into [0, 1]; a new one even where nothing changes."""
+    return planar(interleaved(image).clip(0, 1)) if image.device.type == "cpu" else image.clamp(0, 1)
+
+
 def strips(height: int) -> Iterator[slice]:
     """The rows of a picture a few at a time, so that what is computed of them stays in the processor's caches."""
     return (slice(top, top + _STRIP) for top in range(0, height, _STRIP))

@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float32, Float64
+from torch import Tensor
 
 from koshi_flux.shared.types import Grid, Mask
 
@@ -56,22 +57,46 @@ def grid_from_matrix(matrix: Matrix, height: int, width: int, device: torch.devi
         source = np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
         return torch.full((height, width, 2), _FAR, device=device)
-    perspective = source[2, :2].any()
     to_unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]) @ source
-    if not perspective:
-        to_unit /= source[2, 2]
-    x, y = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (width, height))
-    u, v, w = (((a * x + c).float().to(device), (b * y).float().to(device)[:, None]) for a, b, c in to_unit.tolist())
-    grid = torch.empty(height, width, 2, device=device)
-    torch.add(*u, out=grid[..., 0])
-    torch.add(*v, out=grid[..., 1])
-    if perspective:
-        nearness = torch.add(*w)[..., None]
-        grid = torch.where(nearness > 0, grid / nearness, _FAR).clamp(-_FAR, _FAR)
-    return grid
+    if not to_unit[2, :2].any():
+        to_unit /= to_unit[2, 2]
+    if device is None or device.type == "cpu":
+        return torch.from_numpy(_grid_with_numpy(to_unit, height, width))
+    return _grid_with_torch(to_unit, height, width, device)
 
 
 def holes(grid: Grid) -> Mask:
     """Where a grid reads outside the frame, so that a border stands in for the picture."""
-    x, y = grid.abs().unbind(dim=-1)
-    return torch.maximum(x, y) > 1 + 1e-5
+    reads: Tensor | np.ndarray = grid.numpy() if grid.device.type == "cpu" else grid
+    x, y, edge = reads[..., 0], reads[..., 1], 1 + 1e-5
+    return torch.as_tensor((x * x > edge * edge) | (y * y > edge * edge))
+
+
+def _grid_with_numpy(to_unit: Matrix, height: int, width: int) -> Float32[np.ndarray, "h w 2"]:
+    x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+
+    def plane(a: float, b: float, c: float) -> Float32[np.ndarray, "h w"]:
+        return (a * x + c).astype(np.float32) + (b * y).astype(np.float32)
+
+    u, v = plane(*to_unit[0]), plane(*to_unit[1])
+    if to_unit[2, :2].any():
+        w = plane(*to_unit[2])
+        seen = w > 0
+        w = np.where(seen, w, 1)
+        u, v = (np.where(seen, axis / w, _FAR).clip(-_FAR, _FAR) for axis in (u, v))
+    return np.stack((u, v), axis=-1)
+
+
+def _grid_with_torch(to_unit: Matrix, height: int, width: int, device: torch.device) -> Grid:
+    x, y = (torch.arange(size, device=device, dtype=torch.float64) + 0.5 for size in (width, height))
+
+    def plane(a: float, b: float, c: float) -> Float[Tensor, "h w"]:
+        return (a * x + c).float() + (b * y).float()[:, None]
+
+    u, v = plane(*to_unit[0]), plane(*to_unit[1])
+    if to_unit[2, :2].any():
+        w = plane(*to_unit[2])
+        seen = w > 0
+        w = torch.where(seen, w, 1)
+        u, v = (torch.where(seen, axis / w, _FAR).clip(-_FAR, _FAR) for axis in (u, v))
+    return torch.stack((u, v), dim=-1)
