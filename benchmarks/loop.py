@@ -14,7 +14,7 @@ from koshi_flux.pipeline.render import render
 from koshi_flux.schedule.animation import Animation
 
 _STEPS = 2
-_ROUNDS, _BLOCK = 6, 5
+_ROUNDS, _BLOCK = 15, 3
 
 
 def overhead_ratio() -> float:

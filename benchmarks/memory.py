@@ -10,7 +10,7 @@ from benchmarks.stand_in import NullModel
 from koshi_flux.pipeline.animation import film
 from koshi_flux.schedule.animation import Animation
 
-_WARM_UP, _FRAMES = 200, 2000
+_WARM_UP, _FRAMES = 600, 2000
 
 
 def megabytes_per_thousand_frames() -> float:

@@ -96,6 +96,12 @@ def test_in_betweens_move_evenly_between_two_drawn_frames(film_of):
         assert (frame.image[:, :, 4 * frame.index :] - moved).abs().max() < 2e-3
 
 
+def test_a_camera_that_ends_edge_on_leaves_the_in_betweens_to_the_first_picture(film_of):
+    film = film_of(frames=3, cadence=2, denoise=0, perspective_flip_gamma="0:(0), 2:(90) @ step")
+    frames = list(render(film, ToyModel()))
+    assert torch.equal(frames[1].image, frames[0].image)
+
+
 def test_each_distinct_text_is_read_once_and_the_encoder_is_released_before_drawing(film_of, identity_model):
     prompts = {"0": "a sea", "2": "a forest", "4": "a sea"}
     frames = render(film_of(prompts=prompts, prompt_blend="linear"), identity_model)

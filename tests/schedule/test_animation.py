@@ -117,6 +117,7 @@ def test_several_mistakes_are_all_named():
         ({"fps": 0}, "fps: should be greater than 0, got 0"),
         ({"fps": float("nan")}, "fps: should be a finite number"),
         ({"seed": -2}, "seed: should be greater than or equal to -1"),
+        ({"seed": 2**32}, "seed: should be less than 4294967296"),
         ({"mode": "4d"}, "mode: should be '2d', got '4d'"),
         ({"border": "black"}, "border: should be 'replicate', 'wrap' or 'reflect', got 'black'"),
         ({"color_coherence": "hsv"}, "color_coherence: should be"),

@@ -36,8 +36,8 @@ FORMATS: dict[str, Format] = {
         encoder="libx264",
         layout="yuv420p",
         options={
-            "crf": "17",
-            "preset": "fast",
+            "crf": "16",
+            "preset": "veryfast",
             "g": "48",
         },  # g: a key frame every 48 frames, so that scrubbing is quick
         container={"movflags": "+faststart"},

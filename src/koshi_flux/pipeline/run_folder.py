@@ -123,13 +123,10 @@ class RunFolder:
         sink.write(frame.index, pixels)
 
     def _save_state(self, frame: Frame) -> None:
-        tensors = {"image": frame.image.cpu()}
-        if frame.index == 0:
-            _save(tensors, self.state / REFERENCE)
-        if frame.latent is not None:
-            tensors["latent"] = frame.latent.cpu().contiguous()
         path = self.state / f"{frame.index:06d}.safetensors"
-        _save(tensors, path)
+        for kept in (self.state / REFERENCE, path) if frame.index == 0 else (path,):
+            with replacing(kept) as partial:
+                save_file({"image": frame.image.cpu()}, partial)
         for older in self.state.glob("[0-9]*.safetensors"):
             if older != path:
                 older.unlink()
@@ -140,23 +137,16 @@ class RunFolder:
         if not all(frame_path(self.frames, earlier).is_file() for earlier in range(index + 1)):
             return None
         try:
-            reference = load_file(self.state / REFERENCE, device=str(device))
-            tensors = load_file(path, device=str(device))
+            reference, image = (load_file(kept, device=str(device))["image"] for kept in (self.state / REFERENCE, path))
         except (SafetensorError, OSError):
             return None
-        frame = Frame(tensors["image"], animation.at(index), tensors.get("latent"))
-        return History(Reference(reference["image"]), frame)
+        return History(Reference(reference), Frame(image, animation.at(index)))
 
     def _cut_log(self, after: int) -> None:
         """Drop the lines of frames that will be written again, and a line that a kill cut short."""
         kept = [line for line in self.log.read_text(encoding="utf-8").splitlines() if -1 < _frame_of(line) <= after]
         with replacing(self.log) as partial:
             partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    with replacing(path) as partial:
-        save_file(tensors, partial)
 
 
 def _line(frame: Frame, seconds: float, pixels: Pixels) -> dict[str, object]:

@@ -108,7 +108,7 @@ class Animation(BaseModel):
     size: Size | None = Field(default=None, description="width and height in pixels, multiples of 16; the model's own")
     fps: float = Field(default=24.0, gt=0, le=1000, allow_inf_nan=False, description="frames per second of the film")
     bpm: float = Field(default=120.0, gt=0, le=1000, allow_inf_nan=False, description="beats per minute, for `beat`")
-    seed: int = Field(default=0, ge=-1, lt=2**63, description="decides all noise; -1 picks one and records it")
+    seed: int = Field(default=0, ge=-1, lt=2**32, description="decides all noise; -1 picks one and records it")
     cadence: int = Field(default=1, ge=1, le=1000, description="draw every nth frame, move the rest between them")
 
     denoise: Keyframed | None = Field(

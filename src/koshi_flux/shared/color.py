@@ -36,7 +36,7 @@ def lab_from_srgb(image: Image) -> Lab:
         return _lab_with_torch(image)
     pixels = interleaved(image)
     lab = np.empty_like(pixels)
-    for rows in strips(len(pixels)):  # OpenCV's own way from sRGB is off by half a unit of L
+    for rows in strips(*pixels.shape[:2]):  # OpenCV's own way from sRGB is off by half a unit of L
         cv2.cvtColor(linear_from_srgb(pixels[rows]), cv2.COLOR_LRGB2LAB, dst=lab[rows])
     return planar(lab)
 

@@ -18,8 +18,8 @@ Image: TypeAlias = Float[Tensor, "3 h w"]
 Pixels: TypeAlias = Float32[np.ndarray, "h w 3"]
 """A picture as OpenCV wants it."""
 
-_STRIP = 64
-"""Rows of a strip: a few planes of a 1024 pixels wide one fit a core's second cache."""
+_STRIP = 65536
+"""Pixels of a strip: a few planes of one fit a core's second cache."""
 
 
 def interleaved(image: Float[Tensor, "3 h w"]) -> Pixels:
@@ -40,6 +40,7 @@ def clamped(image: Image) -> Image:
     return planar(interleaved(image).clip(0, 1)) if image.device.type == "cpu" else image.clamp(0, 1)
 
 
-def strips(height: int) -> Iterator[slice]:
+def strips(height: int, width: int) -> Iterator[slice]:
     """The rows of a picture a few at a time, so that what is computed of them stays in the processor's caches."""
-    return (slice(top, top + _STRIP) for top in range(0, height, _STRIP))
+    rows = max(1, _STRIP // width)
+    return (slice(top, top + rows) for top in range(0, height, rows))

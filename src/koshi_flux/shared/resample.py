@@ -60,7 +60,7 @@ def _warp_with_opencv(image: Image, grid: Grid, kernel: str, border: str) -> Ima
     outside = cv2.BORDER_WRAP if border == "wrap" else cv2.BORDER_REPLICATE
     look_up = partial(cv2.remap, interpolation=cv2.INTER_LINEAR, borderMode=outside)
     out = np.empty((*reads.shape[:2], 3), np.float32)
-    for rows in strips(len(out)):
+    for rows in strips(*out.shape[:2]):
         x = _position(reads[rows, :, 0], pixels.shape[1], border)
         y = _position(reads[rows, :, 1], pixels.shape[0], border)
         look_up(pixels, x, y, dst=out[rows])
