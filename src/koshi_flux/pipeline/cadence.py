@@ -10,7 +10,6 @@ from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.transforms import Matrix
 from koshi_flux.shared.types import Frame
 
-
 _FLAT = 1e12
 """Condition number from which a matrix shows the picture edge-on, rounding aside."""
 
