@@ -30,9 +30,9 @@ def test_planar_memory_is_copied():
     assert picture.max() == 0
 
 
-@given(height=st.integers(1, 500))
-def test_strips_cover_every_row_once_and_in_order(height):
-    assert [row for rows in strips(height, 700) for row in range(height)[rows]] == list(range(height))
+@given(height=st.integers(1, 500), width=st.integers(1, 100_000))
+def test_strips_cover_every_row_once_and_in_order(height, width):
+    assert [row for rows in strips(height, width) for row in range(height)[rows]] == list(range(height))
 
 
 def test_clamped_brings_values_into_range_in_a_new_picture():
