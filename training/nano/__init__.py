@@ -1,0 +1,1 @@
+"""The stages that make nano: scenes, autoencoder, latents, transformer, distil, depth, evaluate."""
