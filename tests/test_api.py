@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_koshi_flux_makes_a_film(tmp_path):
 
 
 def test_generate_animation_makes_the_same_film(tmp_path):
-    one = KoshiFlux().animate(prompt={0: "a sea", 3: "a city"}, zoom=1.02, frames=5, out=tmp_path / "one", **SMALL)
+    one = KoshiFlux("toy").animate(prompt={0: "a sea", 3: "a city"}, zoom=1.02, frames=5, out=tmp_path / "one", **SMALL)
     pipe = create_pipeline(version=FluxVersion.TOY)
     other = pipe.generate_animation(
         prompts={0: "a sea", 3: "a city"},
@@ -90,9 +91,9 @@ def test_generate_animation_makes_the_same_film(tmp_path):
 
 def test_every_film_setting_is_a_keyword(tmp_path):
     given = {"fps": 12, "seed": 3, "denoise": 0.3, "cadence": 2, "border": "wrap", "sharpen": 0.1, "noise": 0.01}
-    path = KoshiFlux().animate(prompt="x", frames=4, out=tmp_path / "f", **given, **SMALL)
+    path = KoshiFlux("toy").animate(prompt="x", frames=4, out=tmp_path / "f", **given, **SMALL)
     begun = load_film(path.parent / "film.toml")
-    expected = Animation(prompts="x", frames=4, **given, **SMALL).resolved(SPECS["toy"])
+    expected = Animation(prompts="x", model="toy", frames=4, **given, **SMALL).resolved(SPECS["toy"])
     assert begun == expected
 
 
@@ -105,7 +106,7 @@ def test_strength_schedule_is_taken_as_deforum_means_it(tmp_path):
 
 def test_films_without_a_name_never_overwrite_each_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = [KoshiFlux().animate(prompt="A Misty, sea at dawn today", frames=1, **SMALL) for _ in range(2)]
+    paths = [KoshiFlux("toy").animate(prompt="A Misty, sea at dawn today", frames=1, **SMALL) for _ in range(2)]
     assert [str(path) for path in paths] == [
         "runs/a-misty-sea-at-dawn/film.mp4",
         "runs/a-misty-sea-at-dawn-2/film.mp4",
@@ -113,7 +114,7 @@ def test_films_without_a_name_never_overwrite_each_other(tmp_path, monkeypatch):
 
 
 def test_resume_goes_on_and_another_film_is_refused(tmp_path):
-    flux = KoshiFlux()
+    flux = KoshiFlux("toy")
     path = flux.animate(prompt="x", frames=3, out=tmp_path / "f", **SMALL)
     with pytest.raises(RunError, match="already holds a film"):
         flux.animate(prompt="x", frames=3, out=path, **SMALL)
@@ -136,7 +137,7 @@ def test_models_are_found_by_name_alias_and_hub_id():
     assert find_spec("KLEIN-4B") is SPECS["flux.2-klein-4b"]
     assert find_spec("black-forest-labs/FLUX.2-klein-9B") is SPECS["flux.2-klein-9b"]
     assert find_spec("./some/folder") is None
-    with pytest.raises(ModelError, match=r"unknown model 'flux.3'.*known are toy"):
+    with pytest.raises(ModelError, match=r"unknown model 'flux.3'.*known are nano, toy"):
         KoshiFlux(model="flux.3")
 
 
@@ -145,6 +146,33 @@ def test_every_version_has_its_row_and_every_row_its_version():
     assert all(version.spec.name == version.value for version in FluxVersion)
     aliases = [alias for spec in SPECS.values() for alias in (spec.name, *spec.aliases)]
     assert len(aliases) == len(set(aliases))
+
+
+def test_without_a_name_films_are_drawn_by_the_bundled_model(nano, tmp_path):
+    flux = KoshiFlux()
+    assert flux.spec is SPECS["nano"]
+    assert flux.spec.is_bundled
+    path = flux.animate(prompt="a lake", frames=1, size=(32, 32), out=tmp_path / "f")
+    assert load_film(path.parent / "film.toml").model == "nano"
+    assert create_pipeline().model.spec is FluxVersion.NANO.spec
+
+
+def test_a_bundled_model_that_did_not_come_whole_is_to_be_installed_again(nano, tmp_path, monkeypatch):
+    monkeypatch.setitem(SPECS, "nano", replace(SPECS["nano"], folder=tmp_path))
+    again = r"nano did not come whole \(.*no model_index\.json\): pip install --force-reinstall koshi-flux"
+    with pytest.raises(ModelError, match=again):
+        check_model("nano")
+    with pytest.raises(ModelError, match=again):
+        KoshiFlux()
+    with pytest.raises(ModelError, match=again):
+        create_pipeline()
+
+
+def test_words_the_bundled_model_does_not_know_are_logged_once_a_film(nano, tmp_path, caplog):
+    caplog.set_level("INFO", logger="koshi_flux")
+    prompts = {0: "a dragon", 1: "a DRAGON at night"}
+    create_pipeline().generate_animation(prompts, num_frames=2, size=(32, 32), out=tmp_path / "f")
+    assert [r.getMessage()[:29] for r in caplog.records].count("nano does not know 'dragon': ") == 1
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):

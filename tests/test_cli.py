@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,9 +12,11 @@ import pytest
 from koshi_flux import cli
 from koshi_flux.flux2.tiny import make_tiny_model
 from koshi_flux.output.png import read_png
+from koshi_flux.pipeline.factory import SPECS
 from koshi_flux.version import VERSION
 
 FILM = """koshi = 1
+model = "toy"
 frames = 4
 size = [64, 48]
 zoom = "0:(1.0), 3:(1.1)"
@@ -98,7 +101,7 @@ def test_a_taken_folder_is_refused_unless_new_or_resume(koshi):
         (["render", "film.toml", "--set", "size=100x100"], "the nearest is 96x96"),
         (["render", "film.toml", "--set", "denoise=1.5"], "denoise: 1.5 at frame 0; it must lie in [0, 1]"),
         (["render", "film.toml", "--model", "klien-4b"], "unknown model 'klien-4b', did you mean 'klein-4b'?"),
-        (["render", "film.toml", "--model", "qqq"], "known are toy, flux.2-klein-4b"),
+        (["render", "film.toml", "--model", "qqq"], "known are nano, toy, flux.2-klein-4b"),
         (["render", "film.toml", "--model", "./no/such/folder"], "no/such/folder"),
         (["render", "film.toml", "--out", "film.avi"], "cannot write 'film.avi': known outputs are .mp4"),
         (["render", "film.toml", "--resume"], "no film to go on with"),
@@ -172,10 +175,65 @@ def test_models_and_doctor_name_every_model(koshi):
     for command in ("models", "doctor"):
         code, out, _ = koshi(command)
         assert code == 0
-        for name in ("toy", "flux.2-klein-4b", "flux.2-klein-base-9b"):
+        for name in ("nano", "toy", "flux.2-klein-4b", "flux.2-klein-base-9b"):
             assert name in out
     assert VERSION in out
     assert "libx264" in out
+
+
+def test_models_lists_the_bundled_one_first(koshi):
+    rows = koshi("models")[1].splitlines()
+    assert rows[1].split() == ["nano", "Apache-2.0", "Qwen3", "(nano)", "bundled", "4", "0.45", "koshi-nano"]
+
+
+def test_a_model_is_described_by_its_row(koshi):
+    facts = dict(line.split("  ", 1) for line in koshi("models", "klein-base")[1].splitlines())
+    assert facts["model"].strip() == "flux.2-klein-base-4b"
+    assert facts["weights"].strip() == "black-forest-labs/FLUX.2-klein-base-4B"
+    assert facts["guidance"].strip() == "4, negative prompts work"
+    assert "64 tokens of a prompt" in koshi("models", "nano")[1]
+    assert koshi("models", "qqq")[0] == 2
+
+
+def test_the_words_of_nano_are_listed_by_group(koshi, nano):
+    code, out, _ = koshi("models", "nano", "--words")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["scenes", "times", "weather", "styles", "plain"]
+    assert "mountains, ocean, lake, desert, forest, meadow, canyon" in out
+    assert koshi("models", "--words")[1] == out
+    code, _, err = koshi("models", "toy", "--words")
+    assert code == 2
+    assert "toy has no list of words, only nano has one: koshi models nano --words" in err
+
+
+def test_a_film_without_a_model_is_drawn_by_nano_which_names_the_words_it_does_not_know_once(koshi, nano):
+    Path("film.toml").write_text('koshi = 1\nframes = 2\n[prompts]\n0 = "a dragon over a lake"\n1 = "a lake, dragon"\n')
+    strange = "nano does not know 'dragon': it knows mountains, ocean, lake, desert, forest, meadow, ... (all: koshi "
+    _, out, _ = koshi("check", "film.toml")
+    assert "2 frames of 256x256 at 24 fps (0.1 s), model nano, 2 prompts" in out
+    assert out.count(strange) == 1
+    code, out, err = koshi("render", "film.toml", "--set", "size=32x32")
+    assert code == 0
+    assert (out + err).count(strange) == 1
+    assert read_png(Path("runs/film/frames/000001.png")).shape == (32, 32, 3)
+    assert "model" not in Path("film.toml").read_text()
+    assert 'model = "nano"' in Path("runs/film/film.toml").read_text()
+
+
+def test_known_words_and_other_models_are_passed_over_in_silence(koshi, nano):
+    film = ("check", "film.toml", "--set")
+    assert "does not know" not in koshi(*film, 'prompts="a misty lake"', "--model", "nano")[1]
+    assert "does not know" not in koshi(*film, 'prompts="a dragon"', "--model", "toy")[1]
+    assert "does not know" not in koshi(*film, 'prompts="a dragon"', "--model", "klein")[1]
+
+
+def test_doctor_tells_whether_the_bundled_weights_came_whole(koshi, nano, tmp_path, monkeypatch):
+    def line():
+        return next(line for line in koshi("doctor")[1].splitlines() if line.startswith("nano"))
+
+    assert line().split() == ["nano", "bundled", "runs", "anywhere"]
+    monkeypatch.setitem(SPECS, "nano", replace(SPECS["nano"], folder=tmp_path))
+    assert "broken: pip install --force-reinstall koshi-flux" in line()
 
 
 def test_a_tiny_model_films_from_end_to_end(koshi, tmp_path):
@@ -191,7 +249,7 @@ def test_a_tiny_model_films_from_end_to_end(koshi, tmp_path):
 
 def test_help_and_check_do_not_import_torch(tmp_path):
     (tmp_path / "film.toml").write_text(FILM)
-    for words in (["--help"], ["check", "film.toml"], ["models"]):
+    for words in (["--help"], ["check", "film.toml"], ["models"], ["models", "nano"]):
         script = (
             f"import sys; sys.argv = ['koshi', *{words}]\n"
             "from koshi_flux.cli import main\n"

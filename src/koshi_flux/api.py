@@ -21,7 +21,7 @@ class KoshiFlux:
         KoshiFlux().animate(prompt="a misty sea at dawn", zoom="0:(1.0), 60:(1.03)", frames=60)
 
     Args:
-        model: a known model (`koshi models` lists them), or the folder of one.
+        model: a known model (`koshi models` lists them), or the folder of one; by default nano, which is bundled.
         device: by default a CUDA or Apple GPU if there is one.
         dtype: by default bfloat16 on a GPU and float32 on the CPU.
 
@@ -31,7 +31,7 @@ class KoshiFlux:
 
     def __init__(
         self,
-        model: FluxVersion | str | Path = "toy",
+        model: FluxVersion | str | Path = FluxVersion.NANO,
         device: "str | torch.device | None" = None,
         dtype: "torch.dtype | None" = None,
     ):

@@ -20,7 +20,7 @@ atexit.register(gc.freeze)
 
 import typer  # noqa: E402
 
-from koshi_flux.errors import KoshiError  # noqa: E402
+from koshi_flux.errors import KoshiError, SettingsError  # noqa: E402
 from koshi_flux.version import VERSION  # noqa: E402
 
 if TYPE_CHECKING:
@@ -164,25 +164,25 @@ def plot(
 
 
 @app.command()
-def models() -> None:
-    """List the known models."""
-    from koshi_flux.pipeline.factory import SPECS
+def models(
+    name: Annotated[str | None, typer.Argument(help="Say more about this one.", metavar="[MODEL]")] = None,
+    words: Annotated[bool, typer.Option("--words", help="List the words that the bundled model knows.")] = False,
+) -> None:
+    """List the known models, the bundled one first."""
+    from koshi_flux.pipeline.factory import SPECS, check_model, find_spec
 
-    rows = [("model", "licence", "text encoder", "weights in bf16", "steps", "denoise", "also called")]
-    for spec in SPECS.values():
-        weights = "+".join(f"{size:g}" for size in spec.memory_gb if size)
-        rows.append(
-            (
-                spec.name,
-                spec.licence,
-                spec.text_encoder or "-",
-                f"{weights} GB" if weights else "-",
-                str(spec.default_steps),
-                f"{spec.default_denoise:g}",
-                ", ".join(spec.aliases[:3]),
-            )
-        )
-    _say_table(rows)
+    if name is None and not words:
+        columns = ("model", "licence", "text encoder", "weights in bf16", "steps", "denoise", "also called")
+        rows = [{**_facts(spec), "also called": ", ".join(spec.aliases[:3])} for spec in SPECS.values()]
+        _say_table([columns, *(tuple(row[column] for column in columns) for row in rows)])
+        return
+    spec = find_spec(name or "nano") or check_model(str(name))
+    if not words:
+        _say_table(list(_facts(spec).items()))
+    elif spec.is_bundled:
+        _say_words()
+    else:
+        raise SettingsError(f"{spec.name} has no list of words, only nano has one: koshi models nano --words")
 
 
 @app.command("make-tiny-model")
@@ -206,8 +206,7 @@ def doctor() -> None:
 
     _say_table(list(examine.facts()))
     typer.echo()
-    cached = {True: "on this machine", False: "not downloaded"}
-    _say_table([(spec.name, cached[there], need) for spec, there, need in examine.models()])
+    _say_table([(spec.name, where, need) for spec, where, need in examine.models()])
 
 
 def _load(film: Path, overrides: list[str] | None, model: str | None) -> "Animation":
@@ -219,15 +218,49 @@ def _load(film: Path, overrides: list[str] | None, model: str | None) -> "Animat
 
 
 def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
-    """One line about a film, and one about a converted strength."""
+    """One line about a film, and what its user should hear before it is rendered."""
+    from koshi_flux.pipeline.notes import notes
+
     film = animation.resolved(spec)
     width, height = film.picture_size
     typer.echo(
         f"{film.frames} frames of {width}x{height} at {film.fps:g} fps ({film.frames / film.fps:.1f} s), "
         f"model {spec.name}, {len(film.prompts)} prompt{'s' if len(film.prompts) > 1 else ''}"
     )
-    if film.strength_schedule is not None:
-        typer.echo(film.strength_in_words())
+    for note in notes(film, spec):
+        typer.echo(note)
+
+
+def _facts(spec: "FluxSpec") -> dict[str, str]:
+    """A model's row in words."""
+    weights = "+".join(f"{size:g}" for size in spec.memory_gb if size)
+    width, height = spec.default_size
+    return {
+        "model": spec.name,
+        "licence": spec.licence or "-",
+        "text encoder": spec.text_encoder or "-",
+        "reads": f"{spec.text_tokens} tokens of a prompt" if spec.text_encoder else "any prompt",
+        "weights": str(spec.folder) if spec.is_bundled else spec.hub_id or "-",
+        "weights in bf16": f"{weights} GB" if weights else "bundled" if spec.is_bundled else "-",
+        "size": f"{width}x{height}, multiples of {spec.multiple}",
+        "steps": str(spec.default_steps),
+        "denoise": f"{spec.default_denoise:g}",
+        "guidance": f"{spec.default_guidance:g}, negative prompts work" if spec.guidance == "true" else "ignored",
+        "also called": ", ".join(spec.aliases) or "-",
+    }
+
+
+def _say_words() -> None:
+    """The words that the bundled model knows, by what they tell."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from koshi_flux.nano.words import known_words
+
+    table = Table.grid("group", "words", padding=(0, 2, 0, 0))
+    for group, known in known_words().items():
+        table.add_row(group, ", ".join(known))
+    Console(highlight=False).print(table)
 
 
 def _say_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -1,12 +1,14 @@
+import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from koshi_flux.flux2.config import PUBLISHED, SPECS, empirical_mu
+from koshi_flux.flux2.config import PUBLISHED, SPECS, empirical_mu, static_mu
 from koshi_flux.shared.flow_matching import sigmas_below
 
 
@@ -66,3 +68,23 @@ def test_models_are_named_found_and_checked_without_torch():
     code = "import sys, koshi_flux.flux2.config, koshi_flux.flux2.folder, koshi_flux.flux2.hub; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "cv2", "diffusers", "transformers", "av"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('{"shift": 2.0, "use_dynamic_shifting": false}', math.log(2)),
+        ('{"shift": 2.0}', math.log(2)),
+        ("{}", 0.0),
+        ('{"shift": 3.0, "use_dynamic_shifting": true}', None),
+        ("not json", None),
+    ],
+)
+def test_a_scheduler_may_bend_noise_levels_its_own_way(tmp_path: Path, settings: str, expected: float | None):
+    file = tmp_path / "scheduler_config.json"
+    file.write_text(settings)
+    assert static_mu(file) == expected
+
+
+def test_without_a_scheduler_noise_levels_are_bent_as_in_a_klein(tmp_path: Path):
+    assert static_mu(tmp_path / "scheduler_config.json") is None

@@ -211,3 +211,14 @@ def test_a_download_that_stopped_halfway_is_named(folder: Path, place: str):
     half.parent.mkdir(parents=True, exist_ok=True)
     half.touch()
     assert f"is missing (a download stopped halfway: {half}). Download it again" in refusal(folder)
+
+
+@pytest.mark.parametrize(("stated", "expected"), [(64, 64), (1024, 512), (1e30, 512), (None, 512)])
+def test_prompts_are_as_long_as_the_tokenizer_says_but_no_longer_than_a_kleins(
+    folder: Path, stated: float | None, expected: int
+):
+    file = folder / "tokenizer" / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    settings.pop("model_max_length")
+    file.write_text(json.dumps(settings if stated is None else settings | {"model_max_length": stated}))
+    assert check_folder(folder).text_tokens == expected

@@ -1,10 +1,12 @@
 """Our loop against diffusers' pipeline on the same tiny weights: the whole of the family's numerics."""
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from diffusers import Flux2KleinPipeline
+from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
@@ -175,6 +177,27 @@ def test_bfloat16_keeps_the_statistics_of_the_autoencoder_exact(distilled_folder
     assert not torch.equal(stored["bn.running_mean"].bfloat16().float(), stored["bn.running_mean"])
 
 
+def test_weights_stored_in_half_precision_are_computed_with_in_float32_on_the_cpu(
+    distilled_pipeline: Flux2KleinPipeline, tmp_path: Path
+):
+    halved = copy.deepcopy(distilled_pipeline)
+    for part in (halved.transformer, halved.vae, halved.text_encoder):
+        part.half()
+    halved.save_pretrained(tmp_path / "half")
+    model = load(tmp_path / "half")
+    vae, _ = model._autoencoder
+    for stored, part in (
+        (halved.transformer, model._transformer),
+        (halved.vae, vae),
+        (halved.text_encoder, model._reader._load().text_encoder),
+    ):
+        kept = {name: value for name, value in stored.state_dict().items() if value.is_floating_point()}
+        assert {value.dtype for value in kept.values()} == {torch.float16}
+        assert all(torch.equal(part.state_dict()[name], value.float()) for name, value in kept.items())
+        assert {part.state_dict()[name].dtype for name in kept} == {torch.float32}
+    assert model.velocity(noise(), 0.5, model.encode_prompt(PROMPT), None, 1.0).isfinite().all()
+
+
 def test_bfloat16_works_inside_and_float32_outside(distilled_folder: Path, distilled: Flux2Model):
     rounded = load(distilled_folder, dtype=torch.bfloat16)
     pairs = []
@@ -220,3 +243,11 @@ def test_weights_of_another_shape_than_stated_are_refused(tmp_path: Path):
     config.write_text(config.read_text().replace("32,\n    32", "32,\n    64"))
     with pytest.raises(ModelError, match=r"vae holds other weights than its config\.json states \(.* expected shape"):
         load(folder).encode(picture())
+
+
+def test_law_8_noise_levels_of_a_model_with_its_own_shift_are_those_of_its_scheduler(tmp_path: Path):
+    folder = make_tiny_model(tmp_path / "shifted")
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=2.0)
+    scheduler.save_pretrained(folder / "scheduler")
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / 8, 8))
+    assert load(folder).sigmas(8, 1.0, 256, 256) == pytest.approx(scheduler.sigmas.tolist(), abs=1e-6)

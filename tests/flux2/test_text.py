@@ -1,4 +1,5 @@
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from diffusers import Flux2KleinPipeline
 
 from koshi_flux.flux2 import text
+from koshi_flux.flux2.config import KLEIN_4B
 from koshi_flux.flux2.model import Flux2Model, load
 
 
@@ -19,6 +21,38 @@ def test_embeddings_are_those_of_the_pipeline(
     assert tokens.dtype == torch.float32
     assert not tokens.requires_grad
     assert torch.equal(tokens, expected)
+
+
+def test_a_model_with_a_shorter_memory_reads_just_as_the_pipeline_does(
+    distilled_folder: Path, distilled_pipeline: Flux2KleinPipeline
+):
+    model = load(distilled_folder, replace(KLEIN_4B, text_tokens=64))
+    tokens = model.encode_prompt("a misty forest at dawn").tokens
+    expected = distilled_pipeline.encode_prompt("a misty forest at dawn", max_sequence_length=64)[0][0]
+    assert tokens.shape == (64, 48)
+    assert torch.equal(tokens, expected)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "lost"),
+    [
+        ("a lake", ""),
+        ("x" * 58, ""),  # only the marks that end the user's turn are cut
+        (f"{'x' * 58} a lake", "a lake"),
+        (f"{'x' * 55} fog and rain", "fog and rain"),  # the cut goes through "fog"
+        (f"{'x' * 54} fog and rain", "and rain"),
+        ("x" * 59, "x" * 59),
+        (f"{'x' * 58} {'dragon ' * 100}", " ".join(["dragon"] * 28) + " ..."),  # 199 of at most 200 characters
+    ],
+)
+def test_the_words_that_are_not_read_are_said(
+    distilled_folder: Path, caplog: pytest.LogCaptureFixture, prompt: str, lost: str
+):
+    """The tiny model has a token for each byte, and six of them come before the prompt."""
+    model = load(distilled_folder, replace(KLEIN_4B, text_tokens=64))
+    model.encode_prompt(prompt)
+    said = [record.getMessage() for record in caplog.records if record.name == "koshi_flux.flux2.text"]
+    assert said == ([f"a prompt is longer than the 64 tokens that this model reads; cut off: {lost}"] if lost else [])
 
 
 def test_different_prompts_differ_and_can_be_mixed(distilled: Flux2Model):

@@ -53,7 +53,8 @@ def film_of() -> Callable[..., Animation]:
     """A small film with a toy model; keywords change it."""
 
     def film(**settings: object) -> Animation:
-        return Animation(**{"prompts": "a misty sea at dawn", "size": (64, 48), "frames": 6, **settings})
+        small = {"model": "toy", "prompts": "a misty sea at dawn", "size": (64, 48), "frames": 6}
+        return Animation(**{**small, **settings})
 
     return film
 

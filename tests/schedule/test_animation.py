@@ -176,6 +176,13 @@ def test_a_random_seed_is_settled_when_resolved():
     assert min(seeds) >= 0
 
 
+def test_a_resolved_film_names_its_model_also_when_it_is_the_default():
+    assert film().model == "nano"
+    assert "model" not in film().given()
+    assert film().resolved(SPEC).given()["model"] == "nano"
+    assert film(model="toy").resolved(SPEC).given()["model"] == "toy"
+
+
 def test_resolving_twice_changes_nothing():
     resolved = film(zoom="0:(1), 5:(1.1)").resolved(SPEC)
     assert resolved.resolved(SPEC) == resolved

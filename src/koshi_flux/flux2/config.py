@@ -1,6 +1,9 @@
 """The published FLUX.2 Klein models, and the noise curve they share. Imports no torch."""
 
+import json
+import math
 from dataclasses import replace
+from pathlib import Path
 
 from koshi_flux.shared.spec import FluxSpec
 
@@ -101,3 +104,16 @@ def empirical_mu(tokens: int, steps: int) -> float:
         return at_200_steps
     at_10_steps = 8.73809524e-05 * tokens + 1.89833333
     return at_200_steps + (at_200_steps - at_10_steps) / 190 * (steps - 200)
+
+
+def static_mu(scheduler: Path) -> float | None:
+    """How far a model with a shift of its own bends noise levels; None where the bend follows size and steps.
+
+    Args:
+        scheduler: the model's scheduler_config.json; one that is absent or unreadable leaves the family's rule.
+    """
+    try:
+        settings = json.loads(scheduler.read_text(encoding="utf-8"))
+        return None if settings.get("use_dynamic_shifting", False) else math.log(settings.get("shift", 1.0))
+    except (OSError, ValueError):
+        return None

@@ -72,8 +72,15 @@ def _own_row(folder: Path, vae: dict[str, Any], distilled: bool) -> FluxSpec:
         multiple=2 * downscale,
         default_size=(512, 512),
         text_encoder="Qwen3",
+        text_tokens=_text_tokens(folder / "tokenizer"),
         memory_gb=(0.0, 0.0),
     )
+
+
+def _text_tokens(part: Path) -> int:
+    """How many tokens of a prompt are read: a Klein's 512, or fewer where the tokenizer says so."""
+    longest = _json(part / "tokenizer_config.json").get("model_max_length")
+    return min(KLEIN_4B.text_tokens, longest) if isinstance(longest, int) and longest > 0 else KLEIN_4B.text_tokens
 
 
 def _is_distilled(folder: Path) -> bool:

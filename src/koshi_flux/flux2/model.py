@@ -8,7 +8,7 @@ from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 from torch import Tensor
 
 from koshi_flux.errors import SettingsError
-from koshi_flux.flux2.config import empirical_mu
+from koshi_flux.flux2.config import empirical_mu, static_mu
 from koshi_flux.flux2.folder import check_folder
 from koshi_flux.flux2.hub import find_folder
 from koshi_flux.flux2.latents import LatentStatistics, image_ids, pack, text_ids, unpack
@@ -51,10 +51,10 @@ class Flux2Model:
     def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
         self.spec, self.device, self.dtype = spec, device, dtype
         self._folder = folder
-        self._reader = PromptReader(folder, device, dtype)
+        self._reader = PromptReader(folder, device, dtype, spec.text_tokens)
 
     def encode_prompt(self, text: str) -> Conditioning:
-        """Read a prompt: (512, d) embeddings. The text encoder is loaded when first needed."""
+        """Read a prompt: (spec.text_tokens, d) embeddings. The text encoder is loaded when first needed."""
         return self._reader.read(text)
 
     def release_text_encoder(self) -> None:
@@ -80,7 +80,7 @@ class Flux2Model:
         """`steps` + 1 falling noise levels from `start` to 0, on the curve for that number of steps and pixels."""
         self._check_size(width, height)
         tokens = (width // self.spec.multiple) * (height // self.spec.multiple)
-        return sigmas_below(start, steps, empirical_mu(tokens, steps))
+        return sigmas_below(start, steps, self._own_mu if self._own_mu is not None else empirical_mu(tokens, steps))
 
     @torch.no_grad()
     def velocity(
@@ -115,6 +115,11 @@ class Flux2Model:
             raise SettingsError(
                 f"{self.spec.name} draws in multiples of {multiple} pixels, got {width} x {height}: try {near}"
             )
+
+    @cached_property
+    def _own_mu(self) -> float | None:
+        """How far this model bends noise levels at every size, where its scheduler says so; None for a Klein's way."""
+        return static_mu(self._folder / "scheduler" / "scheduler_config.json")
 
     @cached_property
     def _transformer(self) -> Flux2Transformer2DModel:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from koshi_flux.pipeline.notes import notes
 from koshi_flux.pipeline.place import settle
 from koshi_flux.pipeline.render import render
 from koshi_flux.pipeline.run_folder import RunFolder
@@ -26,9 +27,9 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     if resume and animation.seed < 0:
         animation = animation.replaced(seed=run.begun().seed)
     animation = animation.resolved(model.spec)
+    for note in notes(animation, model.spec):
+        log.info(note)
     history = run.resume(animation, model.device) if resume else run.begin(animation)
-    if animation.strength_schedule is not None:
-        log.info(animation.strength_in_words())
     with run.recording(animation, history) as record, closing(render(animation, model, history)) as frames:
         started = time.perf_counter()
         for frame in frames:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
+from koshi_flux.errors import ModelError
 from koshi_flux.output.video import encoders
-from koshi_flux.pipeline.factory import SPECS, best_device
+from koshi_flux.pipeline.factory import SPECS, best_device, check_model
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.version import VERSION
 
@@ -39,10 +40,19 @@ def facts() -> Iterator[Fact]:
         yield f"extra [{extra}]", "yes" if find_module(module) else f"missing: pip install 'koshi-flux[{extra}]'"
 
 
-def models() -> Iterator[tuple[FluxSpec, bool, str]]:
-    """Every known model, whether it is on this machine, and what it would need here."""
+def models() -> Iterator[tuple[FluxSpec, str, str]]:
+    """Every known model, whether its weights are here, and what it would need."""
     for spec in SPECS.values():
-        yield spec, is_cached(spec), need_in_words(spec)
+        yield spec, weights_in_words(spec), need_in_words(spec)
+
+
+def weights_in_words(spec: FluxSpec) -> str:
+    """Where a model's weights are."""
+    if spec.is_bundled:
+        return "bundled" if is_whole(spec) else "broken: pip install --force-reinstall koshi-flux"
+    if not spec.hub_id:
+        return "needs no weights"
+    return "on this machine" if is_cached(spec) else "not downloaded"
 
 
 def need_in_words(spec: FluxSpec) -> str:
@@ -57,12 +67,19 @@ def need_in_words(spec: FluxSpec) -> str:
 
 
 def is_cached(spec: FluxSpec) -> bool:
-    """Whether a model can be loaded without downloading."""
-    if not spec.hub_id:
-        return True
+    """Whether a published model was downloaded."""
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(spec.hub_id, "model_index.json"), str)
+
+
+def is_whole(spec: FluxSpec) -> bool:
+    """Whether a bundled model came with the installation, weights and all."""
+    try:
+        check_model(spec.name)
+    except ModelError:
+        return False
+    return True
 
 
 def device_in_words() -> str:
@@ -70,7 +87,7 @@ def device_in_words() -> str:
     device = best_device()
     if device == "cuda":
         return f"cuda: {torch.cuda.get_device_name()} with {device_memory_gb():.0f} GB"
-    return "mps: Apple GPU" if device == "mps" else f"cpu, {torch.get_num_threads()} threads: fine for the toy model"
+    return "mps: Apple GPU" if device == "mps" else f"cpu, {torch.get_num_threads()} threads: fine for nano"
 
 
 def device_memory_gb() -> float:

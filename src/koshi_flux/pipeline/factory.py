@@ -1,5 +1,7 @@
 """From a model's name or folder to a model. Imports no torch until one is loaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from koshi_flux.errors import ModelError
 from koshi_flux.flux2 import config as flux2_config
+from koshi_flux.nano import config as nano_config
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.toy import config as toy_config
 
@@ -16,13 +19,14 @@ if TYPE_CHECKING:
     from koshi_flux.pipeline.animation import Pipeline
     from koshi_flux.shared.types import FluxModel
 
-SPECS: dict[str, FluxSpec] = {**toy_config.SPECS, **flux2_config.SPECS}
-"""Every model that is known by name."""
+SPECS: dict[str, FluxSpec] = {**nano_config.SPECS, **toy_config.SPECS, **flux2_config.SPECS}
+"""Every model that is known by name; the first is the default."""
 
 
 class FluxVersion(Enum):
     """The known models, for those who prefer a member to a name."""
 
+    NANO = "nano"
     TOY = "toy"
     FLUX_2_KLEIN_4B = "flux.2-klein-4b"
     FLUX_2_KLEIN_9B = "flux.2-klein-9b"
@@ -54,14 +58,18 @@ def find_spec(name: str) -> FluxSpec | None:
 
 
 def check_model(name: str) -> FluxSpec:
-    """The facts of a model, having looked at its files if it is a folder; nothing is loaded or downloaded."""
-    spec = find_spec(name)
-    if spec is not None:
-        return spec
+    """The facts of a model, having looked at its files if it is bundled or a folder; nothing is loaded."""
     from koshi_flux.flux2.folder import check_folder
-    from koshi_flux.flux2.hub import find_folder
 
-    return check_folder(find_folder(name, download=False))
+    spec = find_spec(name)
+    if spec is None:
+        from koshi_flux.flux2.hub import find_folder
+
+        return check_folder(find_folder(name, download=False))
+    if spec.folder is not None:
+        with _reinstall_if_broken(spec):
+            check_folder(spec.folder)
+    return spec
 
 
 def load_model(
@@ -82,7 +90,24 @@ def load_model(
         return ToyModel()
     from koshi_flux.flux2.model import load
 
-    return load(spec.hub_id if spec else name, spec, device or best_device(), dtype)
+    if spec is None:
+        return load(name, None, device or best_device(), dtype)
+    with _reinstall_if_broken(spec):
+        return load(spec.folder or spec.hub_id, spec, device or best_device(), dtype)
+
+
+@contextmanager
+def _reinstall_if_broken(spec: FluxSpec) -> Iterator[None]:
+    """A bundled model cannot be downloaded again: say what mends it instead."""
+    try:
+        yield
+    except ModelError as broken:
+        if not spec.is_bundled:
+            raise
+        reason = str(broken).split(". ")[0]
+        raise ModelError(
+            f"the bundled model {spec.name} did not come whole ({reason}): pip install --force-reinstall koshi-flux"
+        ) from broken
 
 
 def best_device() -> str:
@@ -95,7 +120,7 @@ def best_device() -> str:
 
 
 def create_pipeline(
-    version: FluxVersion | str | Path = FluxVersion.TOY,
+    version: FluxVersion | str | Path = FluxVersion.NANO,
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
 ) -> "Pipeline":

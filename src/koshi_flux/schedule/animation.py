@@ -102,7 +102,7 @@ class Animation(BaseModel):
         default="hold", description="between two prompts: keep the first, or blend evenly or with ease"
     )
     negative_prompt: str = Field(default="", description="what to avoid in the whole film; needs a model with true CFG")
-    model: str = Field(default="toy", min_length=1, description="a known model's name, or the folder of one")
+    model: str = Field(default="nano", min_length=1, description="a known model's name, or the folder of one")
     mode: Annotated[Literal["2d"], BeforeValidator(_lower)] = Field(default="2d", description="the camera")
     frames: int = Field(default=120, ge=1, le=1_000_000, description="length of the film in frames")
     size: Size | None = Field(default=None, description="width and height in pixels, multiples of 16; the model's own")
@@ -268,6 +268,8 @@ class Animation(BaseModel):
     def resolved(self, spec: FluxSpec) -> "Animation":
         """The same film with the model's defaults and a definite seed written in."""
         left: dict[str, object] = {}
+        if "model" not in self.model_fields_set:
+            left["model"] = self.model  # a film on disk names it, whatever the default of a later version
         if self.size is None:
             left["size"] = spec.default_size
         if self.denoise is None and self.strength_schedule is None:

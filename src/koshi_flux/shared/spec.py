@@ -1,6 +1,7 @@
 """The facts of one published model, as a row of a table. Imports no torch."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 GuidanceKind = Literal["none", "true", "embedded"]
@@ -14,7 +15,8 @@ class FluxSpec:
         name: what users type and what film.toml records, e.g. "flux.2-klein-4b".
         aliases: other spellings that people type.
         family: the folder that films with it: "toy", "flux2".
-        hub_id: the repository on the Hugging Face hub; "" for bundled models.
+        hub_id: the repository on the Hugging Face hub; "" for models that are not downloaded.
+        folder: where the weights of a bundled model lie; None for all others.
         licence: of the weights.
         channels: spatial latent channels (32 for FLUX.2).
         downscale: picture pixels per latent pixel and side.
@@ -25,6 +27,7 @@ class FluxSpec:
         default_guidance: guidance scale when the film states none.
         guidance: "none" (distilled: ignored), "true" (classifier-free, negative prompts work), "embedded".
         text_encoder: what reads the prompt.
+        text_tokens: prompts are padded or cut to so many tokens.
         memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
     """
 
@@ -35,6 +38,7 @@ class FluxSpec:
     multiple: int = 16
     aliases: tuple[str, ...] = ()
     hub_id: str = ""
+    folder: Path | None = None
     licence: str = ""
     default_size: tuple[int, int] = (1024, 1024)
     default_steps: int = 4
@@ -42,4 +46,10 @@ class FluxSpec:
     default_guidance: float = 1.0
     guidance: GuidanceKind = "none"
     text_encoder: str = ""
+    text_tokens: int = 512
     memory_gb: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the weights came with koshi-flux."""
+        return self.folder is not None

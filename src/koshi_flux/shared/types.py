@@ -13,12 +13,29 @@ from koshi_flux.shared.image import Image
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.spec import FluxSpec
 
-__all__ = ["Conditioning", "FluxModel", "Frame", "Grid", "History", "Image", "Latent", "Mask", "Reference"]
+__all__ = [
+    "Conditioning",
+    "Depth",
+    "DepthModel",
+    "FluxModel",
+    "Frame",
+    "Grid",
+    "History",
+    "Image",
+    "Latent",
+    "Mask",
+    "Reference",
+]
 
 Latent: TypeAlias = Float[Tensor, "c lh lw"]
 """A spatial latent, lh = h / downscale. Tokens exist only inside a model's `velocity`."""
 Grid: TypeAlias = Float[Tensor, "h w 2"]
 """Where each destination pixel reads: (x, y) in [-1, 1], pixel centres (align_corners=False), y down."""
+Depth: TypeAlias = Float[Tensor, "h w"]
+"""Relative inverse depth (disparity) in [0, 1]: 1 is nearest, 0 infinitely far; half the value is twice as far.
+
+Convention: that of MiDaS and Depth-Anything. Only ratios mean something; there is no unit of length.
+"""
 Mask: TypeAlias = Bool[Tensor, "h w"]
 """True where something is so, e.g. where a moved picture has no source."""
 
@@ -124,4 +141,15 @@ class FluxModel(Protocol):
         self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
     ) -> Latent:
         """dx/dsigma at `latent`; `negative` and `guidance` matter only where `spec.guidance` says so."""
+        ...
+
+
+@runtime_checkable
+class DepthModel(Protocol):
+    """Whatever tells near from far in a single picture."""
+
+    device: torch.device
+
+    def estimate(self, image: Image) -> Depth:
+        """How near every pixel is: float32, as large as the picture, on the model's device."""
         ...
