@@ -1,7 +1,8 @@
 """Trains nano's autoencoder: 8 x 8 pixels to 32 numbers and back, again and again without wear.
 
 Three things beside fidelity make its latents fit for films:
-- it is shown its own pictures again as inputs, with the true pictures as targets, so that round trips do not add up;
+- what it decodes must encode to the latent it came from, and it is shown its own pictures again as inputs, with the
+  true pictures as targets, so that round trips do not add up;
 - a mirrored or halved latent must decode to the mirrored or halved picture, which makes latents easier to learn and
   possible to move (the idea of EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509);
 - a little noise and a weak pull to the unit Gaussian keep them smooth (Kingma and Welling 2013, arXiv:1312.6114).
@@ -18,7 +19,7 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
 from training.nano.dataset import HELD_OUT, read_shards
 from training.nano.measures import psnr
-from training.nano.muon import Muon
+from training.nano.muon import optimisers_for
 from training.nano.scenes import render
 from training.nano.sheet import write_sheet
 from training.nano.stage import (
@@ -48,6 +49,7 @@ class AutoencoderConfig(TrainingConfig):
         gaussian: weight of the pull to the unit Gaussian.
         echoes: share of the batch that is the model's own output, from a third of the time on.
         halved: how often the halved latent is decoded too.
+        cycle: weight of encode(decode(z)) = z, relative to the variance of z.
     """
 
     channels: tuple[int, int, int, int]
@@ -56,6 +58,7 @@ class AutoencoderConfig(TrainingConfig):
     gaussian: float
     echoes: float
     halved: float
+    cycle: float
 
 
 def build(config: AutoencoderConfig) -> AutoencoderKLFlux2:
@@ -73,7 +76,7 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
     torch.manual_seed(0)
     model = build(settings).to(place)
     average = Average(model, decay=0.998)
-    optimisers = make_optimisers(model)
+    optimisers = optimisers_for(model, lambda _: True)
     parts = {"model": model, "average": average, **{f"optimiser{n}": each for n, each in enumerate(optimisers)}}
     training = Training(work / "autoencoder", settings, parts)
     batches = _batches(pictures, settings, training)
@@ -89,14 +92,6 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
             training.log(loss=loss.item(), **_examine(settings, average, place, training))
     if leads():
         finish(settings, average, pictures, training.folder / "vae", place)
-
-
-def make_optimisers(model: AutoencoderKLFlux2) -> list[torch.optim.Optimizer]:
-    """Muon for the kernels between hidden channels, AdamW for all else."""
-    kernels = [weight for weight in model.parameters() if weight.ndim >= 2 and min(weight.shape[:2]) > 3]
-    known = {id(weight) for weight in kernels}
-    others = [weight for weight in model.parameters() if id(weight) not in known]
-    return [Muon(kernels), torch.optim.AdamW(others, betas=(0.9, 0.99), weight_decay=0.0, fused=True)]
 
 
 def _batches(pictures: Tensor, config: AutoencoderConfig, training: Training) -> Iterator[Tensor]:
@@ -115,12 +110,16 @@ def _batches(pictures: Tensor, config: AutoencoderConfig, training: Training) ->
 
 
 def _with_echoes(target: Tensor, echo: tuple[Tensor, Tensor] | None, share: float) -> tuple[Tensor, Tensor]:
-    """Replace a share of the inputs by what the model last drew, and their targets by what that should have been."""
+    """Replace a share of the inputs by what the model last drew, and their targets by what that should have been.
+
+    Which ones is left to chance, so that some are shown a second and a third time and none for ever.
+    """
     count = round(share * len(target))
     if echo is None or not count or echo[0].shape != target.shape:
         return target, target
-    drawn, true = echo
-    return torch.cat([drawn[:count], target[count:]]), torch.cat([true[:count], target[count:]])
+    chosen = torch.randperm(len(target))[:count]
+    drawn, true = (pictures[chosen] for pictures in echo)
+    return torch.cat([drawn, target[count:]]), torch.cat([true, target[count:]])
 
 
 def _loss(model: AutoencoderKLFlux2, seen: Tensor, target: Tensor, config: AutoencoderConfig) -> tuple[Tensor, Tensor]:
@@ -131,16 +130,20 @@ def _loss(model: AutoencoderKLFlux2, seen: Tensor, target: Tensor, config: Autoe
     drawn = model.decode(latent.flip(3) if mirrored else latent).sample
     drawn = drawn.flip(3) if mirrored else drawn
     loss = _difference(drawn, target) + config.gaussian * latents.kl().mean() / latent[0].numel()
+    if config.cycle:
+        wanted = latents.mean.detach()
+        again = model.encode(drawn).latent_dist.mean
+        loss = loss + config.cycle * (again - wanted).square().mean() / wanted.var()
     if torch.rand(()) < config.halved:
         loss = loss + 0.25 * _difference(model.decode(avg_pool2d(latent, 2)).sample, avg_pool2d(target, 2))
     return loss, drawn
 
 
 def _difference(drawn: Tensor, target: Tensor) -> Tensor:
-    """Of colours, absolute and squared, and of edges."""
+    """Of colours, absolute and squared; of edges; and of the colours of whole areas, whose casts would add up."""
     error = drawn - target
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return error.abs().mean() + 4 * error.square().mean() + 0.5 * edges
+    return error.abs().mean() + 4 * error.square().mean() + 0.5 * edges + 2 * avg_pool2d(error, 8).abs().mean()
 
 
 @torch.no_grad()

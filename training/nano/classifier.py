@@ -29,6 +29,7 @@ from training.nano.stage import (
     TrainingConfig,
     Work,
     best_device,
+    learn,
     read_config,
 )
 
@@ -244,10 +245,7 @@ def train(
         places = torch.from_numpy(dice.integers(learned, size=config.batch))
         pictures, scenes, times = examples.batch(places, device)
         loss = _loss(classifier(roughened(pictures, dice).to(memory_format=torch.channels_last)), scenes, times)
-        optimiser.param_groups[0]["lr"] = training.rate
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        learn(classifier, loss, [optimiser], training.rate)
         if (step + 1) % 100 == 0:
             training.log(loss=loss.item(), rate=training.rate, **_watched(classifier, examples, config.watched))
     return classifier.eval()

@@ -20,6 +20,7 @@ from torch.nn import functional
 from koshi_flux.depth.nano import WEIGHTS, NanoDepth
 from koshi_flux.depth.network import MULTIPLE, DepthNetwork
 from training.nano.measures import spearman
+from training.nano.muon import optimisers_for
 from training.nano.scenes import Scenes, render
 from training.nano.sheet import write_sheet
 from training.nano.stage import (
@@ -32,6 +33,7 @@ from training.nano.stage import (
     TrainingConfig,
     Work,
     best_device,
+    learn,
     read_config,
 )
 
@@ -69,33 +71,29 @@ class DepthConfig(TrainingConfig):
 def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "", target: Target = WEIGHTS) -> None:
     """Train the depth model and put its weights into the package."""
     settings = read_config(DepthConfig, "depth", config)
-    average = learn(settings, work / "depth", best_device(device))
+    average = train(settings, work / "depth", best_device(device))
     held_out = render(HELD_OUT_SEED, 24, 256, 256)
     export(average, target)
     write_sheet(compared(NanoDepth.load(file=target), held_out), work / "depth" / "sheet.png", columns=6)
 
 
-def learn(config: DepthConfig, folder: Path, device: torch.device) -> Average:
+def train(config: DepthConfig, folder: Path, device: torch.device) -> Average:
     """Train until the steps or the time are over; the averaged weights."""
     pictures, disparity = cached_scenes(folder, config.scenes, config.size)
     held_out = render(HELD_OUT_SEED, config.held_out, 256, 256)
     torch.manual_seed(0)
     network = DepthNetwork().to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=1e-3)
+    optimisers = optimisers_for(network, lambda _: True)
     average = Average(network, decay=0.995)
-    training = Training(folder, config, {"network": network, "optimiser": optimiser, "average": average})
+    parts = {f"optimiser{number}": optimiser for number, optimiser in enumerate(optimisers)}
+    training = Training(folder, config, {"network": network, "average": average, **parts})
     losses: list[float] = []
     for step in training.run():
         rng = torch.Generator().manual_seed(step)
         chosen = torch.randint(len(pictures), (config.batch,), generator=rng)
         seen, true = augment(pictures[chosen].to(device) / 255, disparity[chosen].to(device) / 255, rng)
-        for group in optimiser.param_groups:
-            group["lr"] = training.rate
         loss = depth_loss(network(seen), true)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        learn(network, loss, optimisers, training.rate)
         average.follow(network)
         losses.append(loss.item())
         if (step + 1) % config.measure_every == 0:

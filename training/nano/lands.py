@@ -7,9 +7,9 @@ from torch import Tensor
 
 from training.nano.captions import Attributes
 from training.nano.fields import fractal, ridge, sample
-from training.nano.sky import stars
+from training.nano.sky import Color, stars
 from training.nano.water import flood
-from training.nano.world import Color, World, lut
+from training.nano.world import World, lut
 
 Land = Callable[[World, list[Attributes]], None]
 

@@ -135,11 +135,10 @@ class Training:
             part.load_state_dict(state["parts"][name])
 
 
-class Average(nn.Module):
+class Average:
     """The exponential moving average of a model's weights: what is kept in the end."""
 
     def __init__(self, model: nn.Module, decay: float = 0.999):
-        super().__init__()
         self.decay, self.count = decay, 0
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
@@ -154,11 +153,11 @@ class Average(nn.Module):
             else:
                 self.weights[name].copy_(value)
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {"count": self.count, "weights": self.weights}
 
-    def load_state_dict(self, state: Any, *_: Any, **__: Any) -> Any:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.count = state["count"]
         for name, value in state["weights"].items():

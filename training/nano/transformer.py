@@ -20,7 +20,7 @@ from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 
 from koshi_flux.flux2.latents import LatentStatistics
 from training.nano.latents import Latents, read_latents
-from training.nano.muon import Muon
+from training.nano.muon import optimisers_for
 from training.nano.sheet import write_sheet
 from training.nano.stage import (
     CONFIG,
@@ -148,23 +148,25 @@ class Feed:
         self.nothing = cut(tokenizer, [""])[0]
         self.shares = torch.tensor([float(group.values[0, 0].numel() * len(group.captions)) for group in groups])
 
+        self.halvable = torch.tensor([all(side % 4 == 0 for side in group.values.shape[2:]) for group in groups])
+
     def batch(self, halved: bool, place: torch.device) -> Batch:
         """Latents of one size, mirrored at random, with padding of random length."""
-        number = int(torch.multinomial(self.shares, 1))
+        number = int(torch.multinomial(self.shares * self.halvable if halved else self.shares, 1))
         group, texts = self.groups[number], self.texts[number]
         count = (self.config.halved_batch if halved else self.config.batch) // processes()
         chosen = torch.randint(len(group.captions), (count,))
         latent, text = group.values[chosen].float(), texts[chosen].clone()
         if torch.rand(()) < 0.5:
             latent = latent.flip(3)
-        if halved and min(latent.shape[2:]) % 4 == 0:
+        if halved:
             latent = avg_pool2d(latent, 2)
         text[torch.rand(count) < self.config.unasked] = self.nothing
-        length = (32, 32, 32, 64)[int(torch.randint(4, ()))]
+        length = (24, 24, 24, 64)[int(torch.randint(4, ()))]
         soft = avg_pool2d(latent, 3, 1, 1, count_include_pad=False)
         wear = 0.7 * torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < self.config.blurred)
         blurred = torch.lerp(latent, soft, wear)
-        spacing = 2 if latent.shape[2] * latent.shape[3] < 512 else 1
+        spacing = 2 if halved else 1
         return Batch(
             _tokens(latent).to(place),
             token_places(latent.shape[2] // 2, latent.shape[3] // 2, spacing).to(place),
@@ -227,13 +229,8 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
 
 
 def make_optimisers(model: Painter) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for all else."""
-    matrices = [
-        weight for name, weight in model.transformer.named_parameters() if "blocks" in name and weight.ndim == 2
-    ]
-    known = {id(weight) for weight in matrices}
-    others = [weight for weight in model.parameters() if id(weight) not in known]
-    return [Muon(matrices), torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0, fused=True)]
+    """Muon for the matrices of the transformer's blocks."""
+    return optimisers_for(model, lambda name: "transformer_blocks" in name)
 
 
 def averaged(
