@@ -125,9 +125,10 @@ def depth_loss(predicted: Tensor, true: Tensor) -> Tensor:
     The value is learned as it is, without the shift and scale that MiDaS takes out of its loss: it has to, because its
     data come from many cameras, ours come from one, whose truth is known. A depth that is right by itself needs no
     stretching per picture, and so does not pump from frame to frame. The outlines are those of MiDaS, equation 11
-    (Ranftl et al. 2020, arXiv:1907.01341): errors may change only slowly over the picture.
+    (Ranftl et al. 2020, arXiv:1907.01341): errors may change only slowly over the picture. Values below 0 hardly count
+    as errors, because they are clamped when used: a whole sky can so be infinitely far.
     """
-    error = predicted - true
+    error = functional.leaky_relu(predicted, 0.05) - true
     loss = error.abs().mean()
     for scale in range(_SCALES):
         coarse = error[..., :: 2**scale, :: 2**scale]
