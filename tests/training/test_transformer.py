@@ -209,5 +209,5 @@ def test_the_parts_make_a_pipeline_that_opens(tokenizer, painter, tmp_path):
     ).save_pretrained(tmp_path / "nano")
     pipeline = Flux2KleinPipeline.from_pretrained(tmp_path / "nano")
     pipeline.set_progress_bar_config(disable=True)
-    picture = pipeline("a lake", height=32, width=48, num_inference_steps=2, max_sequence_length=64).images[0]
+    picture = pipeline(prompt="a lake", height=32, width=48, num_inference_steps=2, max_sequence_length=64).images[0]
     assert picture.size == (48, 32)

@@ -192,17 +192,33 @@ def shifted(level: Tensor, shift: float) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
-def flow_loss(model: Painter, batch: Batch, shift: float) -> Tensor:
+def flow_loss(model: Painter, batch: Batch, shift: float, weights: Tensor | float = 1.0) -> Tensor:
     """How wrong the velocity is, at logit-normal noise levels.
 
     A blurred latent is only used where there is noise enough to hide the blur: its velocity points at the true one.
+
+    Args:
+        model: whose velocity it is.
+        batch: what it learns from.
+        shift: of the noise levels.
+        weights: (128,) how much each token channel counts.
     """
     sigma = shifted(torch.sigmoid(torch.randn(len(batch.tokens), 1, 1)), shift).to(batch.tokens.device)
     noise = torch.randn_like(batch.tokens)
     start = torch.where(sigma > 0.3, batch.blurred, batch.tokens)
     noisy = (1 - sigma) * start + sigma * noise
     wanted = noise - batch.tokens + (1 - sigma) / sigma * (start - batch.tokens)
-    return (model(noisy, sigma[:, 0, 0], batch.text, batch.ids) - wanted).square().mean()
+    return (weights * (model(noisy, sigma[:, 0, 0], batch.text, batch.ids) - wanted).square()).mean()
+
+
+def channel_weights(work: Path) -> Tensor:
+    """How much each of the 128 token channels counts, 1 on the average: as much as it moves in the autoencoder.
+
+    Normalised they all have the same variance, but what the autoencoder hardly uses hardly shows in a picture.
+    """
+    vae = AutoencoderKLFlux2.from_pretrained(work / "autoencoder" / "vae")
+    deviation = LatentStatistics.of(vae.bn, torch.device("cpu")).deviation.flatten()
+    return deviation / deviation.mean()
 
 
 def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") -> None:
@@ -215,9 +231,9 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
     average, optimisers = Average(model), make_optimisers(model)
     parts = {"model": model, "average": average, **{f"optimiser{n}": each for n, each in enumerate(optimisers)}}
     training = Training(work / "transformer", settings, parts)
-    running = 0.0
+    weights, running = channel_weights(work).to(place), 0.0
     for step in training.run():
-        loss = flow_loss(model, feed.batch(training.progress < settings.halved_until, place), settings.shift)
+        loss = flow_loss(model, feed.batch(training.progress < settings.halved_until, place), settings.shift, weights)
         learn(model, loss, optimisers, training.rate)
         average.follow(model)
         running = loss.item() if not running else 0.97 * running + 0.03 * loss.item()
