@@ -36,6 +36,7 @@ nano: setup
 	for process in $$(seq $(PROCESSES)); do OMP_NUM_THREADS=1 $(BIN)/python -m training.nano.dataset --config $(CONFIG) & done; wait
 	$(TRAINING) $(BIN)/torchrun --nproc-per-node $(PROCESSES) -m training.nano.autoencoder --config $(CONFIG)
 	$(BIN)/python -m training.nano.latents --config $(CONFIG)
+	$(TRAINING) $(BIN)/torchrun --nproc-per-node $(PROCESSES) -m training.nano.polish --config $(CONFIG)
 	$(TRAINING) $(BIN)/torchrun --nproc-per-node $(PROCESSES) -m training.nano.transformer --config $(CONFIG)
 	$(TRAINING) $(BIN)/torchrun --nproc-per-node $(PROCESSES) -m training.nano.distil --config $(CONFIG)
 	$(BIN)/python -m training.nano.export --config $(CONFIG)

@@ -6,10 +6,11 @@ from diffusers import AutoencoderKLFlux2
 from torch.nn.functional import pixel_unshuffle
 
 from training.nano import dataset, latents
-from training.nano.autoencoder import AutoencoderConfig, _difference, _loss, _with_echoes, build, finish
+from training.nano.autoencoder import AutoencoderConfig, _loss, _with_echoes, build, difference, finish
 from training.nano.dataset import DatasetConfig, read_shards, shard_files
 from training.nano.muon import optimisers_for
-from training.nano.stage import Average, learn
+from training.nano.polish import polish_loss, vae_folder
+from training.nano.stage import learn
 
 CONFIG = AutoencoderConfig(
     steps=10,
@@ -57,10 +58,10 @@ def test_without_echoes_or_with_those_of_another_size_the_pictures_are_seen_as_t
         assert target is fresh
 
 
-def test_the_same_picture_is_no_difference_and_a_cast_counts_twice_more():
+def test_the_same_picture_is_nodifference_and_a_cast_counts_twice_more():
     picture = torch.rand(1, 3, 16, 16)
-    assert _difference(picture, picture) == 0
-    cast = _difference(picture + 0.1, picture)
+    assert difference(picture, picture) == 0
+    cast = difference(picture + 0.1, picture)
     assert cast == pytest.approx(0.1 + 4 * 0.01 + 2 * 0.1, abs=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_training_lowers_the_loss(model):
 
 def test_the_statistics_are_those_of_the_tokens(model, tmp_path):
     pictures = (torch.rand(20, 3, 32, 32) * 255).byte()
-    finish(CONFIG, Average(model), pictures, tmp_path / "vae", torch.device("cpu"))
+    finish(model.eval(), pictures, tmp_path / "vae")
     saved = AutoencoderKLFlux2.from_pretrained(tmp_path / "vae").eval()
     with torch.no_grad():
         tokens = pixel_unshuffle(saved.encode(pictures.float() / 127.5 - 1).latent_dist.mode(), 2)
@@ -88,6 +89,26 @@ def test_the_statistics_are_those_of_the_tokens(model, tmp_path):
     normal = pixel_unshuffle(encoded, 2)
     assert normal.mean((0, 2, 3)).abs().max() < 0.01
     assert (normal.std((0, 2, 3)) - 1).abs().max() < 0.05
+
+
+def test_polishing_leaves_the_encoder_alone_and_lowers_the_loss(model):
+    model.encoder.requires_grad_(False)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    pictures = torch.rand(4, 3, 1, 1).expand(-1, -1, 32, 32) * 2 - 1
+    optimisers = optimisers_for(model, lambda name: not name.startswith("encoder"))
+    losses = []
+    for _ in range(20):
+        loss = polish_loss(model, pictures, pictures, 1.0)
+        learn(model, loss, optimisers, 2e-3)
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(before[name], value) for name, value in model.encoder.state_dict().items())
+
+
+def test_the_polished_autoencoder_is_taken_where_there_is_one(tmp_path):
+    assert vae_folder(tmp_path) == tmp_path / "autoencoder" / "vae"
+    (tmp_path / "polish" / "vae").mkdir(parents=True)
+    assert vae_folder(tmp_path) == tmp_path / "polish" / "vae"
 
 
 def test_shards_are_painted_once_and_read_back(tmp_path):

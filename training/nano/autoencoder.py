@@ -8,7 +8,6 @@ Three things beside fidelity make its latents fit for films:
 - a little noise and a weak pull to the unit Gaussian keep them smooth (Kingma and Welling 2013, arXiv:1312.6114).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -79,34 +78,32 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
     optimisers = optimisers_for(model, lambda _: True)
     parts = {"model": model, "average": average, **{f"optimiser{n}": each for n, each in enumerate(optimisers)}}
     training = Training(work / "autoencoder", settings, parts)
-    batches = _batches(pictures, settings, training)
     echo: tuple[Tensor, Tensor] | None = None
     for step in training.run():
-        target = next(batches).to(place)
+        larger = 2 if training.progress > 0.8 else 1
+        target = crops(pictures, larger * settings.crop, settings.batch // larger**2).to(place)
         seen, target = _with_echoes(target, echo, settings.echoes if training.progress > 1 / 3 else 0.0)
         loss, drawn = _loss(model, seen, target, settings)
         learn(model, loss, optimisers, training.rate)
         average.follow(model)
         echo = (drawn.detach().clamp(-1, 1), target)
         if step % 250 == 249 and leads():
-            training.log(loss=loss.item(), **_examine(settings, average, place, training))
+            current = averaged(settings, average, place)
+            training.log(loss=loss.item(), **round_trips(current, place, training.folder / "sheet.png"))
     if leads():
-        finish(settings, average, pictures, training.folder / "vae", place)
+        finish(averaged(settings, average, place), pictures, training.folder / "vae")
 
 
-def _batches(pictures: Tensor, config: AutoencoderConfig, training: Training) -> Iterator[Tensor]:
-    """Random crops in [-1, 1]."""
+def crops(pictures: Tensor, crop: int, count: int) -> Tensor:
+    """Random squares of random pictures (n, 3, h, w) uint8, in [-1, 1]; each process takes its share of `count`."""
     height, width = pictures.shape[2:]
-    while True:
-        large = training.progress > 0.8
-        share = config.batch // processes()
-        crop, count = (2 * config.crop, max(1, share // 4)) if large else (config.crop, share)
-        chosen = torch.randint(len(pictures), (count,)).tolist()
-        tops = torch.randint(height - crop + 1, (count,)).tolist()
-        lefts = torch.randint(width - crop + 1, (count,)).tolist()
-        places = zip(chosen, tops, lefts, strict=True)
-        crops = torch.stack([pictures[i, :, top : top + crop, left : left + crop] for i, top, left in places])
-        yield crops.float() / 127.5 - 1
+    count = max(1, count // processes())
+    chosen = torch.randint(len(pictures), (count,)).tolist()
+    tops = torch.randint(height - crop + 1, (count,)).tolist()
+    lefts = torch.randint(width - crop + 1, (count,)).tolist()
+    places = zip(chosen, tops, lefts, strict=True)
+    cut = torch.stack([pictures[i, :, top : top + crop, left : left + crop] for i, top, left in places])
+    return cut.float() / 127.5 - 1
 
 
 def _with_echoes(target: Tensor, echo: tuple[Tensor, Tensor] | None, share: float) -> tuple[Tensor, Tensor]:
@@ -129,17 +126,17 @@ def _loss(model: AutoencoderKLFlux2, seen: Tensor, target: Tensor, config: Autoe
     mirrored = bool(torch.rand(()) < 0.5)
     drawn = model.decode(latent.flip(3) if mirrored else latent).sample
     drawn = drawn.flip(3) if mirrored else drawn
-    loss = _difference(drawn, target) + config.gaussian * latents.kl().mean() / latent[0].numel()
+    loss = difference(drawn, target) + config.gaussian * latents.kl().mean() / latent[0].numel()
     if config.cycle:
         wanted = latents.mean.detach()
         again = model.encode(drawn).latent_dist.mean
         loss = loss + config.cycle * (again - wanted).square().mean() / wanted.var()
     if torch.rand(()) < config.halved:
-        loss = loss + 0.25 * _difference(model.decode(avg_pool2d(latent, 2)).sample, avg_pool2d(target, 2))
+        loss = loss + 0.25 * difference(model.decode(avg_pool2d(latent, 2)).sample, avg_pool2d(target, 2))
     return loss, drawn
 
 
-def _difference(drawn: Tensor, target: Tensor) -> Tensor:
+def difference(drawn: Tensor, target: Tensor) -> Tensor:
     """Of colours, absolute and squared; of edges; and of the colours of whole areas, whose casts would add up."""
     error = drawn - target
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
@@ -147,15 +144,13 @@ def _difference(drawn: Tensor, target: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _examine(config: AutoencoderConfig, average: Average, place: torch.device, training: Training) -> dict[str, float]:
-    """Fidelity in dB on whole held-out pictures, after one round trip and after five."""
-    model = build(config).to(place).eval()
-    model.load_state_dict(average.weights)
+def round_trips(model: AutoencoderKLFlux2, place: torch.device, sheet: Path) -> dict[str, float]:
+    """Fidelity in dB on whole held-out pictures, after one round trip and after five, and a sheet of them."""
     true = render(HELD_OUT, 8, 256, 256, place).pictures
     trips = [true]
     for _ in range(5):
         trips.append((model.decode(model.encode(trips[-1] * 2 - 1).latent_dist.mode()).sample / 2 + 0.5).clamp(0, 1))
-    write_sheet(torch.cat([trips[0], trips[1], trips[5]]), training.folder / "sheet.png")
+    write_sheet(torch.cat([trips[0], trips[1], trips[5]]), sheet)
     return {"psnr": _mean_psnr(trips[1], true), "psnr_5_trips": _mean_psnr(trips[5], true)}
 
 
@@ -164,13 +159,17 @@ def _mean_psnr(pictures: Tensor, true: Tensor) -> float:
     return sum(psnr(*pair) for pair in zip(pictures, true, strict=True)) / len(true)
 
 
-@torch.no_grad()
-def finish(
-    config: AutoencoderConfig, average: Average, pictures: Tensor, folder: Path, place: torch.device
-) -> AutoencoderKLFlux2:
-    """Measure mean and variance of the 128 token channels over real scenes, and write the averaged model."""
+def averaged(config: AutoencoderConfig, average: Average, place: torch.device) -> AutoencoderKLFlux2:
+    """The model with its averaged weights."""
     model = build(config).to(place).eval()
     model.load_state_dict(average.weights)
+    return model
+
+
+@torch.no_grad()
+def finish(model: AutoencoderKLFlux2, pictures: Tensor, folder: Path) -> None:
+    """Measure mean and variance of the 128 token channels over real scenes, and write the model."""
+    place = next(model.parameters()).device
     chosen = pictures[:: max(1, len(pictures) // 256)][:256]
     tokens = torch.cat(
         [
@@ -182,7 +181,6 @@ def finish(
     model.bn.running_var.copy_(tokens.var((0, 2, 3)))
     model.bn.num_batches_tracked.fill_(1)
     model.save_pretrained(folder)
-    return model
 
 
 if __name__ == "__main__":

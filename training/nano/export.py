@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2
 
 from training.nano.captions import known_words
 from training.nano.distil import trained
+from training.nano.polish import vae_folder
 from training.nano.stage import CONFIG, WORK, ConfigFile, Work, best_device, read_config
 from training.nano.text import make_tokenizer, spread
 from training.nano.transformer import TransformerConfig, averaged
@@ -30,7 +31,7 @@ def main(
     painter = averaged(shape, average, tokenizer, best_device("cpu"))
     pipeline = Flux2KleinPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
-        vae=AutoencoderKLFlux2.from_pretrained(work / "autoencoder" / "vae").half(),
+        vae=AutoencoderKLFlux2.from_pretrained(vae_folder(work)).half(),
         text_encoder=spread(painter.reader).half(),
         tokenizer=tokenizer,
         transformer=painter.transformer.half(),

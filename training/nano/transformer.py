@@ -21,6 +21,7 @@ from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 from koshi_flux.flux2.latents import LatentStatistics
 from training.nano.latents import Latents, read_latents
 from training.nano.muon import optimisers_for
+from training.nano.polish import vae_folder
 from training.nano.sheet import write_sheet
 from training.nano.stage import (
     CONFIG,
@@ -216,7 +217,7 @@ def channel_weights(work: Path) -> Tensor:
 
     Normalised they all have the same variance, but what the autoencoder hardly uses hardly shows in a picture.
     """
-    vae = AutoencoderKLFlux2.from_pretrained(work / "autoencoder" / "vae")
+    vae = AutoencoderKLFlux2.from_pretrained(vae_folder(work))
     deviation = LatentStatistics.of(vae.bn, torch.device("cpu")).deviation.flatten()
     return deviation / deviation.mean()
 
@@ -264,7 +265,7 @@ def sample(
 ) -> Tensor:
     """Pictures of some prompts, (b, 3, 256, 256), from the same noise at every call."""
     place = next(model.parameters()).device
-    vae = AutoencoderKLFlux2.from_pretrained(work / "autoencoder" / "vae").eval().to(place)
+    vae = AutoencoderKLFlux2.from_pretrained(vae_folder(work)).eval().to(place)
     text, ids = cut(tokenizer, list(prompts)).to(place), token_places(16, 16).to(place)
     x = torch.randn(len(prompts), 256, 128, generator=torch.Generator().manual_seed(0)).to(place)
     levels = shifted(torch.linspace(1, 0, steps + 1), shift)
