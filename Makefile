@@ -4,7 +4,7 @@ BIN := .venv/bin
 # training nano: how many processes share the work (1 where there is a GPU), and the settings of its stages
 PROCESSES ?= $(shell nproc)
 CONFIG ?= training/nano/nano.toml
-# one thread each, and an allocator that keeps what it has: both halve the time of a step on a CPU
+# one thread each, so that none waits at barriers, and an allocator that does not return memory between steps
 TRAINING := OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 
 .PHONY: setup demo test lint bench nano clean

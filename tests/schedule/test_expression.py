@@ -58,6 +58,25 @@ def test_arithmetic_is_pythons(text):
     assert at(text, 5.0) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1//7**-4", 2401),
+        ("1%7**-4", 0),
+        ("3//0.1", 30),
+        ("3%0.1", 0),
+        ("-1//7**-1", -7),
+        ("1//2**-3", 8),
+        ("7//2**-(1)", 14),
+        ("5%(1/4)", 0),
+        ("1//0.3", 3),
+    ],
+)
+def test_a_quotient_of_fractions_is_the_floor_of_the_rounded_one(text, expected):
+    """What the comparison with Python leaves out: there 1 // 7**-4 is 2400, and 3 % 0.1 almost 0.1."""
+    assert at(text, 5.0) == pytest.approx(expected, abs=1e-9)
+
+
 @given(ARITHMETIC)
 @settings(max_examples=200, deadline=None)
 def test_the_canonical_text_means_the_same_and_is_stable(text):
