@@ -65,7 +65,7 @@ def test_no_spelling_means_two_models():
 
 
 def test_models_are_named_found_and_checked_without_torch():
-    code = "import sys, koshi_flux.flux2.config, koshi_flux.flux2.folder, koshi_flux.flux2.hub; print(*sys.modules)"
+    code = "import sys, koshi_flux.flux2.config, koshi_flux.flux2.folder, koshi_flux.weights.hub; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "cv2", "diffusers", "transformers", "av"} & set(loaded)
 

@@ -17,6 +17,7 @@ from training.nano.captions import (
     WEATHER_ADJECTIVES,
     WEATHER_NOUNS,
     Attributes,
+    asked_for,
     caption,
     draw,
     known_words,
@@ -75,3 +76,20 @@ def test_space_has_no_weather_and_no_hour():
 def test_no_phrase_means_two_things(table):
     phrases = [phrase for names in table.values() for phrase in names]
     assert len(phrases) == len(set(phrases))
+
+
+def test_what_a_caption_asks_for_is_found_in_any_wording():
+    assert asked_for("sunset over a misty sea, oil painting") == asked_for(
+        "impressionist painting of the ocean, fog, at dusk"
+    )
+    assert asked_for("dunes, golden hour") == asked_for("a desert at sunset") != asked_for("golden dunes at sunset")
+    assert asked_for("a city, black and white") == asked_for("skyscrapers, grayscale") != asked_for("a white city")
+    assert asked_for("") == set()
+
+
+@given(st.integers(0, 10**6))
+def test_a_caption_asks_for_its_scene_and_for_no_other(seed):
+    rng = random.Random(seed)
+    attributes = draw(rng)
+    scenes = {number for name in SCENES for number in asked_for(SCENE_NAMES[name][0])}
+    assert asked_for(caption(attributes, rng)) & scenes == asked_for(SCENE_NAMES[attributes.scene][0])

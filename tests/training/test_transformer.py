@@ -17,6 +17,7 @@ from training.nano.text import LAYERS, cut, make_text_encoder, make_tokenizer, r
 from training.nano.transformer import (
     Batch,
     Feed,
+    Listener,
     Painter,
     TransformerConfig,
     _tokens,
@@ -36,7 +37,9 @@ CONFIG = TransformerConfig(
     single=1,
     text_width=8,
     halved_until=0.5,
+    halved_share=0.5,
     halved_batch=8,
+    listening=0.5,
     blurred=0.5,
     unasked=0.1,
     shift=2.0,
@@ -125,6 +128,7 @@ def test_batches_have_one_size_and_fit_their_captions(tokenizer):
         sizes.add(batch.tokens.shape[1])
         assert batch.tokens.shape == batch.blurred.shape == (4, len(batch.ids), 128)
         assert batch.text.shape[1] in (24, 64)
+        assert (batch.concepts.sum(1) > 0).any()
     assert sizes == {256, 252}
 
 
@@ -140,7 +144,8 @@ def test_shift_leaves_the_ends_and_bends_the_middle():
 def test_the_loss_of_the_true_velocity_is_zero():
     """A model that knows the answer: x = (1 - s) z + s n, so (x - z) / s = n - z, for blurred starts too."""
     truth = torch.randn(4, 9, 128)
-    batch = Batch(truth, token_places(3, 3), torch.zeros(4, 8, dtype=torch.long), truth + 0.1 * torch.randn(4, 9, 128))
+    worn = truth + 0.1 * torch.randn(4, 9, 128)
+    batch = Batch(truth, token_places(3, 3), torch.zeros(4, 8, dtype=torch.long), worn, torch.zeros(4, 1))
 
     def knows(noisy, sigma, text, ids):
         return (noisy - truth) / sigma[:, None, None]
@@ -156,6 +161,23 @@ def test_what_is_painted_depends_on_the_words(tokenizer, painter):
     with torch.no_grad():
         first, second = painter(noise, torch.full((2,), 0.9), texts, token_places(3, 3))
     assert (first - second).abs().max() > 1e-3
+
+
+def test_listening_makes_picture_tokens_know_what_was_asked_for(tokenizer, painter):
+    listener = Listener(painter)
+    source = feed(tokenizer, (8, 8))
+    batch = source.batch(False, torch.device("cpu"))
+    optimiser, losses = torch.optim.AdamW([*painter.parameters(), *listener.parameters()], lr=1e-2), []
+    for _ in range(60):
+        painter(torch.randn_like(batch.tokens), torch.ones(4), batch.text, batch.ids)
+        loss = listener(batch.concepts)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    painter(torch.randn_like(batch.tokens), torch.ones(4), batch.text, batch.ids)
+    assert losses[-1] < 0.3 * losses[0]
+    assert listener(batch.concepts) < 0.3 * listener(batch.concepts.flip(0))
 
 
 def test_training_lowers_the_loss(tokenizer, painter):

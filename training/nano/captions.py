@@ -170,6 +170,25 @@ def _with_time(core: str, time: str, rng: random.Random) -> tuple[str, list[str]
     return core, [time]
 
 
+def _concepts() -> dict[str, int]:
+    """A number for each thing that a caption can ask for, by every phrase that asks for it."""
+    kinds = (SCENE_NAMES, TIME_NAMES, WEATHER_ADJECTIVES, MOOD_NAMES, STYLE_NAMES, COLOR_NAMES)
+    numbers = {key: number for number, key in enumerate(key for kind in kinds for key in kind)}
+    phrases = [(phrase, key) for kind in (*kinds, WEATHER_NOUNS) for key, names in kind.items() for phrase in names]
+    return {re.sub(r"^(an?|the) ", "", phrase): numbers[key] for phrase, key in phrases}
+
+
+_PHRASES = _concepts()
+CONCEPTS = max(_PHRASES.values()) + 1
+"""How many different things captions can ask for."""
+_PHRASE = re.compile(rf"\b({'|'.join(map(re.escape, sorted(_PHRASES, key=len, reverse=True)))})\b")
+
+
+def asked_for(text: str) -> set[int]:
+    """Which of the CONCEPTS a caption asks for; "golden hour" asks for no golden colour."""
+    return {_PHRASES[phrase] for phrase in _PHRASE.findall(text)}
+
+
 def known_words() -> dict[str, tuple[str, ...]]:
     """Every word of the captions by what it tells; `plain` holds those that only join others."""
     groups = {

@@ -81,6 +81,8 @@ class Training:
         self.step, self.seconds = 0, 0.0
         self._console = Console()
         self._resume()
+        if self.step:
+            torch.manual_seed(1000 * self.step + (dist.get_rank() if dist.is_initialized() else 0))
 
     @property
     def progress(self) -> float:

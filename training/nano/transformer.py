@@ -15,10 +15,16 @@ import torch
 import typer
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import (
+    avg_pool2d,
+    binary_cross_entropy_with_logits,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 
 from koshi_flux.flux2.latents import LatentStatistics
+from training.nano.captions import CONCEPTS, asked_for
 from training.nano.latents import Latents, read_latents
 from training.nano.muon import optimisers_for
 from training.nano.polish import vae_folder
@@ -70,7 +76,9 @@ class TransformerConfig(TrainingConfig):
         single: blocks that join them.
         text_width: of the text encoder.
         halved_until: share of the time spent on halved latents.
+        halved_share: of the steps after that, so that a scene's composition is seen more often than its detail.
         halved_batch: their batch.
+        listening: weight of the loss of what picture tokens have understood of the prompt.
         blurred: share of latents that are blurred first.
         unasked: share of captions left empty.
         shift: of the noise levels, towards noise.
@@ -82,7 +90,9 @@ class TransformerConfig(TrainingConfig):
     single: int
     text_width: int
     halved_until: float
+    halved_share: float
     halved_batch: int
+    listening: float
     blurred: float
     unasked: float
     shift: float
@@ -98,12 +108,14 @@ class Batch:
         ids: (n, 4) where each token sits.
         text: (b, l) token ids of the captions.
         blurred: (b, n, 128) the latents as they would be after some wear; most are unharmed.
+        concepts: (b, CONCEPTS) 1 for what the caption asks for, else 0.
     """
 
     tokens: Tensor
     ids: Tensor
     text: Tensor
     blurred: Tensor
+    concepts: Tensor
 
 
 class Painter(nn.Module):
@@ -140,12 +152,36 @@ class Painter(nn.Module):
         )[0]
 
 
+class Listener(nn.Module):
+    """Asks every picture token, where text and picture meet for the last time apart, what the prompt has asked for.
+
+    In the loss of the velocity words count for little, as most of a noisy picture can be guessed from itself; this
+    makes picture tokens read them from the start. It is not kept.
+    """
+
+    def __init__(self, painter: Painter):
+        super().__init__()
+        width = painter.transformer.inner_dim
+        self.answer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, CONCEPTS))
+        self.heard = torch.empty(0)
+        painter.transformer.transformer_blocks[-1].register_forward_hook(self._listen)
+
+    def _listen(self, _block: nn.Module, _inputs: object, states: tuple[Tensor, Tensor]) -> None:
+        self.heard = states[1]
+
+    def forward(self, concepts: Tensor) -> Tensor:
+        """How wrong the answers are after the painter's last pass; `concepts` is (b, CONCEPTS)."""
+        answers = self.answer(self.heard)
+        return binary_cross_entropy_with_logits(answers, concepts[:, None].expand_as(answers))
+
+
 class Feed:
     """Random batches of latents with their captions."""
 
     def __init__(self, groups: list[Latents], tokenizer: Qwen2TokenizerFast, config: TransformerConfig):
         self.groups, self.config = groups, config
         self.texts = [cut(tokenizer, group.captions) for group in groups]
+        self.concepts = [_concepts(group.captions) for group in groups]
         self.nothing = cut(tokenizer, [""])[0]
         self.shares = torch.tensor([float(group.values[0, 0].numel() * len(group.captions)) for group in groups])
 
@@ -162,7 +198,9 @@ class Feed:
             latent = latent.flip(3)
         if halved:
             latent = avg_pool2d(latent, 2)
-        text[torch.rand(count) < self.config.unasked] = self.nothing
+        concepts = self.concepts[number][chosen].clone()
+        silent = torch.rand(count) < self.config.unasked
+        text[silent], concepts[silent] = self.nothing, 0.0
         length = (24, 24, 24, 64)[int(torch.randint(4, ()))]
         soft = avg_pool2d(latent, 3, 1, 1, count_include_pad=False)
         wear = 0.7 * torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < self.config.blurred)
@@ -173,7 +211,16 @@ class Feed:
             token_places(latent.shape[2] // 2, latent.shape[3] // 2, spacing).to(place),
             text[:, :length].to(place),
             _tokens(blurred).to(place),
+            concepts.to(place),
         )
+
+
+def _concepts(captions: list[str]) -> Tensor:
+    """What each caption asks for, (n, CONCEPTS)."""
+    asked = torch.zeros(len(captions), CONCEPTS)
+    for row, text in zip(asked, captions, strict=True):
+        row[list(asked_for(text))] = 1
+    return asked
 
 
 def _tokens(latents: Tensor) -> Tensor:
@@ -229,17 +276,24 @@ def main(work: Work = WORK, config: ConfigFile = CONFIG, device: Device = "") ->
     tokenizer = make_tokenizer()
     feed = Feed(read_latents(work), tokenizer, settings)
     model = Painter(settings, len(tokenizer), tokenizer.pad_token_id).to(place)
-    average, optimisers = Average(model), make_optimisers(model)
-    parts = {"model": model, "average": average, **{f"optimiser{n}": each for n, each in enumerate(optimisers)}}
+    listener = Listener(model).to(place)
+    average = Average(model)
+    optimisers = [*make_optimisers(model), torch.optim.AdamW(listener.parameters())]
+    parts = {"model": model, "average": average, "listener": listener}
+    parts |= {f"optimiser{n}": each for n, each in enumerate(optimisers)}
     training = Training(work / "transformer", settings, parts)
-    weights, running = channel_weights(work).to(place), 0.0
+    weights, running, heard = channel_weights(work).to(place), 0.0, 0.0
     for step in training.run():
-        loss = flow_loss(model, feed.batch(training.progress < settings.halved_until, place), settings.shift, weights)
-        learn(model, loss, optimisers, training.rate)
+        halved = training.progress < settings.halved_until or torch.rand(()) < settings.halved_share
+        batch = feed.batch(bool(halved), place)
+        flow = flow_loss(model, batch, settings.shift, weights)
+        listening = listener(batch.concepts)
+        learn(nn.ModuleList([model, listener]), flow + settings.listening * listening, optimisers, training.rate)
         average.follow(model)
-        running = loss.item() if not running else 0.97 * running + 0.03 * loss.item()
+        running = flow.item() if not running else 0.97 * running + 0.03 * flow.item()
+        heard = listening.item() if not heard else 0.97 * heard + 0.03 * listening.item()
         if step % 50 == 49:
-            training.log(loss=running)
+            training.log(loss=running, listening=heard)
         if step % settings.sheet_every == settings.sheet_every - 1 and leads():
             painter = averaged(settings, average, tokenizer, place)
             write_sheet(sample(painter, tokenizer, SHOWN, work, 8), training.folder / f"sheet-{step + 1:05d}.png")

@@ -4,7 +4,6 @@ All of it is read off JSON files and the headers of the weights, in well under a
 before anything is loaded: not after a minute, and not by a film of noise.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from koshi_flux.errors import ModelError
 from koshi_flux.flux2.config import KLEIN_4B, KLEIN_BASE_4B, PUBLISHED
 from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.weights.files import check_weights, must_exist, read_json, weight_files
 
 KLEIN_PIPELINES = {"Flux2KleinPipeline": False, "Flux2KleinInpaintPipeline": False, "Flux2KleinKVPipeline": True}
 """The pipelines that draw with a Klein, and whether its weights are distilled where model_index.json does not say."""
@@ -51,8 +51,8 @@ def check_folder(folder: Path) -> FluxSpec:
     for misfit in _misfits(transformer, vae, encoder):
         raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
     for part, single in WEIGHTS.items():
-        for file in _weight_files(folder / part / single):
-            _check_weights(file)
+        for file in weight_files(folder / part / single):
+            check_weights(file)
     _check_tokenizer(folder / "tokenizer")
     shape = (transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"], distilled)
     return PUBLISHED.get(shape) or _own_row(folder, vae, distilled)
@@ -79,7 +79,7 @@ def _own_row(folder: Path, vae: dict[str, Any], distilled: bool) -> FluxSpec:
 
 def _text_tokens(part: Path) -> int:
     """How many tokens of a prompt are read: a Klein's 512, or fewer where the tokenizer says so."""
-    longest = _json(part / "tokenizer_config.json").get("model_max_length")
+    longest = read_json(part / "tokenizer_config.json").get("model_max_length")
     return min(KLEIN_4B.text_tokens, longest) if isinstance(longest, int) and longest > 0 else KLEIN_4B.text_tokens
 
 
@@ -95,7 +95,7 @@ def _is_distilled(folder: Path) -> bool:
             f"{folder} is not a model folder: it has no model_index.json. Give the folder that holds it next to "
             f"transformer/, vae/, text_encoder/ and tokenizer/, such as {DOWNLOAD} makes"
         )
-    index = _json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
     if pipeline not in KLEIN_PIPELINES:
         known = f" ({OTHER_PIPELINES[pipeline]})" if pipeline in OTHER_PIPELINES else ""
@@ -108,8 +108,8 @@ def _is_distilled(folder: Path) -> bool:
 
 def _config(part: Path) -> dict[str, Any]:
     """What a part says of itself."""
-    _must_exist(part / "config.json")
-    config = _json(part / "config.json")
+    must_exist(part / "config.json")
+    config = read_json(part / "config.json")
     for key in NEEDED[part.name]:
         if key not in config:
             raise ModelError(f"{part / 'config.json'} states no {key}: this is not the {part.name} of a FLUX.2 Klein")
@@ -135,68 +135,9 @@ def _misfits(transformer: dict[str, Any], vae: dict[str, Any], encoder: dict[str
         yield f"text_encoder/ has {given} layers, layer {read} is read"
 
 
-def _weight_files(single: Path) -> list[Path]:
-    """The files that hold the weights of a part: the shards that its index lists, or the single one."""
-    index = single.with_name(f"{single.name}.index.json")
-    if not index.is_file():
-        return [single]
-    shards = _json(index).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise ModelError(f"{index} lists no weights. Download it again")
-    return [single.with_name(shard) for shard in sorted(set(shards.values()))]
-
-
-def _check_weights(file: Path) -> None:
-    """Is a file of weights as long as it says? It holds: length of the header (8 bytes), header (JSON), the numbers."""
-    _must_exist(file)
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        first = stream.read(8)
-        header_size = int.from_bytes(first, "little")
-        header = stream.read(min(header_size, size))
-    if first == b"version ":
-        raise ModelError(f"{file} is a git-lfs pointer, not the weights: run `git lfs pull` in {file.parent.parent}")
-    needed = 8 + header_size + (_end_of_numbers(header, file) if 8 + header_size <= size else 0)
-    if size != needed:
-        raise ModelError(
-            f"{file} is damaged: it has {size:,} bytes, its header calls for {needed:,}. Download it again"
-        )
-
-
-def _end_of_numbers(header: bytes, file: Path) -> int:
-    """Where the last number ends, in bytes after the header."""
-    try:
-        return max(
-            int(entry["data_offsets"][1]) for name, entry in json.loads(header).items() if name != "__metadata__"
-        )
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as unreadable:
-        raise ModelError(f"{file} is damaged: its header is no list of weights. Download it again") from unreadable
-
-
 def _check_tokenizer(part: Path) -> None:
     """Can the tables be read that cut a prompt into tokens? The older form of them is vocab.json with merges.txt."""
     older = (part / "vocab.json").is_file() and not (part / "tokenizer.json").is_file()
     for file in (part / "tokenizer_config.json", part / ("vocab.json" if older else "tokenizer.json")):
-        _must_exist(file)
-        _json(file)
-
-
-def _must_exist(file: Path) -> None:
-    """Name a missing file, and the download that stopped before it was whole, if one left its traces."""
-    if file.is_file():
-        return
-    part = file.parent
-    halves = sorted(part.parent.glob(f"**/{part.name}/*.incomplete"))
-    stopped = f" (a download stopped halfway: {halves[0]})" if halves else ""
-    raise ModelError(f"{part.parent} is incomplete: {part.name}/{file.name} is missing{stopped}. Download it again")
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """A JSON file that holds an object."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as unreadable:
-        raise ModelError(f"{file} cannot be read ({unreadable}). Download it again") from unreadable
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} holds no settings. Download it again")
-    return content
+        must_exist(file)
+        read_json(file)

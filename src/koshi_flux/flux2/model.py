@@ -10,13 +10,13 @@ from torch import Tensor
 from koshi_flux.errors import SettingsError
 from koshi_flux.flux2.config import empirical_mu, static_mu
 from koshi_flux.flux2.folder import check_folder
-from koshi_flux.flux2.hub import find_folder
 from koshi_flux.flux2.latents import LatentStatistics, image_ids, pack, text_ids, unpack
-from koshi_flux.flux2.parts import read_part
 from koshi_flux.flux2.text import PromptReader
 from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning, Image, Latent
+from koshi_flux.weights.hub import find_folder
+from koshi_flux.weights.parts import read_part
 
 
 def load(

@@ -10,8 +10,8 @@ import torch
 from diffusers import Flux2KleinPipeline
 from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 
-from koshi_flux.flux2.parts import read_part
 from koshi_flux.shared.types import Conditioning
+from koshi_flux.weights.parts import read_part
 
 log = logging.getLogger(__name__)
 

@@ -63,7 +63,7 @@ def check_model(name: str) -> FluxSpec:
 
     spec = find_spec(name)
     if spec is None:
-        from koshi_flux.flux2.hub import find_folder
+        from koshi_flux.weights.hub import find_folder
 
         return check_folder(find_folder(name, download=False))
     if spec.folder is not None:

@@ -10,8 +10,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx
 
 from koshi_flux.errors import ModelError
-from koshi_flux.flux2 import hub
-from koshi_flux.flux2.hub import find_folder
+from koshi_flux.weights import hub
+from koshi_flux.weights.hub import find_folder
 
 NAME = "black-forest-labs/FLUX.2-klein-9B"
 
