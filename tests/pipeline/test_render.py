@@ -59,6 +59,13 @@ def test_law_6_deforums_strength_becomes_a_start_sigma(film_of):
     assert frames[1].sigmas[0] == pytest.approx(0.496, abs=0.001)
 
 
+def test_law_6_denoise_can_be_a_share_of_the_steps(film_of, identity_model):
+    film = list(render(film_of(frames=2, steps=4, denoise=0.5, denoise_mode="steps"), identity_model))
+    assert film[1].sigmas == film[0].sigmas[2:]
+    kept = list(render(film_of(frames=2, steps=4, strength_schedule=0.75, denoise_mode="steps"), identity_model))
+    assert kept[1].sigmas == kept[0].sigmas[3:]
+
+
 def test_the_same_film_is_the_same_twice(film_of):
     animation = film_of(zoom=1.03, angle=2, denoise=0.4, noise=0.05, sharpen=0.2, contrast=1.02)
     for one, other in zip(render(animation, ToyModel()), render(animation, ToyModel()), strict=True):

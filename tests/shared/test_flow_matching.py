@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koshi_flux.shared.flow_matching import euler, mix, shift, sigmas_below, unshift
+from koshi_flux.shared.flow_matching import euler, mix, shift, sigmas_below, staircase, unshift
 
 mus = st.floats(-1, 4)
 times = st.floats(0, 1)
@@ -110,3 +110,18 @@ def test_euler_asks_for_each_noise_level_once_and_never_for_the_last():
 def test_no_steps_leave_the_latent_alone():
     x = torch.rand(1, 2, 2)
     assert torch.equal(euler(lambda x, sigma: x, x, (0.4,)), x)
+
+
+@given(strength=st.floats(0.001, 1), steps=st.integers(1, 60))
+def test_the_staircase_is_that_of_diffusers(strength, steps):
+    """t_start of FluxImg2ImgPipeline.get_timesteps, which refuses to run no step at all."""
+    curve = sigmas_below(1, steps, 1.15)
+    skipped = int(max(steps - min(steps * strength, steps), 0))
+    assert staircase(curve, strength) == curve[skipped:]
+    assert len(staircase(curve, strength)) >= 2
+
+
+def test_the_staircase_of_few_steps_is_steep():
+    curve = sigmas_below(1, 4, empirical_mu(64 * 64, 4))
+    starts = {strength: staircase(curve, strength)[0] for strength in (0.01, 0.2, 0.25, 0.3, 0.65, 1.0)}
+    assert starts == pytest.approx({0.01: 0.767, 0.2: 0.767, 0.25: 0.767, 0.3: 0.908, 0.65: 0.967, 1.0: 1.0}, abs=6e-4)

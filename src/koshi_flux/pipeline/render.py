@@ -9,7 +9,7 @@ from koshi_flux.modes import MODES
 from koshi_flux.pipeline.cadence import in_betweens
 from koshi_flux.pipeline.prompts import Conditionings, read_prompts
 from koshi_flux.schedule.animation import Animation
-from koshi_flux.shared.flow_matching import euler, mix
+from koshi_flux.shared.flow_matching import euler, mix, staircase
 from koshi_flux.shared.noise import frame_noise
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.types import FluxModel, Frame, History, Image, Latent
@@ -54,8 +54,15 @@ def redraw(model: FluxModel, prompts: Conditionings, parameters: FrameParameters
     height, width = picture.shape[1:]
     latent = model.encode(picture)
     noise = latent_noise(model, parameters, tuple(latent.shape))
-    sigmas = model.sigmas(parameters.steps, parameters.denoise, width, height)
+    sigmas = noise_levels(model, parameters, width, height)
     return denoise(model, prompts, parameters, mix(latent, noise, sigmas[0]), sigmas)
+
+
+def noise_levels(model: FluxModel, parameters: FrameParameters, width: int, height: int) -> tuple[float, ...]:
+    """The levels that a frame is redrawn through, from `denoise` or from the step it stands for down to 0."""
+    if parameters.denoise_mode == "steps":
+        return staircase(model.sigmas(parameters.steps, 1.0, width, height), parameters.denoise)
+    return model.sigmas(parameters.steps, parameters.denoise, width, height)
 
 
 def denoise(

@@ -114,6 +114,9 @@ class Animation(BaseModel):
     denoise: Keyframed | None = Field(
         default=None, description="schedule: start sigma; 0 keeps the moved picture, 1 ignores it; the model's own"
     )
+    denoise_mode: Annotated[Literal["sigma", "steps"], BeforeValidator(_lower)] = Field(
+        default="sigma", description="what `denoise` is: a noise level, or the share of the steps that diffusers runs"
+    )
     strength_schedule: Keyframed | None = Field(
         default=None, description="schedule: Deforum's strength (1 keeps everything), converted to `denoise`"
     )
@@ -193,7 +196,8 @@ class Animation(BaseModel):
     def values(self, name: str) -> Values:
         """One schedule's value at every frame, float64 (frames,); `denoise` also when it was given as strength."""
         if name == "denoise" and self.strength_schedule is not None:
-            return denoise_from_strength(self._values["strength_schedule"])
+            strength = self._values["strength_schedule"]
+            return denoise_from_strength(strength) if self.denoise_mode == "sigma" else 1 - strength
         return self._values[name]
 
     def moving(self) -> list[str]:
@@ -221,7 +225,7 @@ class Animation(BaseModel):
         if "steps" in numbers:
             numbers["steps"] = round(numbers["steps"])
         prompt, negative = self._prompt_values[frame]
-        constants = {name: getattr(self, name) for name in ("seed", "border", "kernel", "color_coherence")}
+        constants = {name: getattr(self, name) for name in ("seed", "denoise_mode", "border", "kernel", "color_coherence")}
         return FrameParameters(frame=frame, prompt=prompt, negative=negative, **constants, **numbers)
 
     @property
@@ -242,7 +246,8 @@ class Animation(BaseModel):
         """What Deforum's strength became, at the first frame that has something to keep."""
         p = self.at(min(1, self.frames - 1))
         keep = self.values("strength_schedule")[p.frame]
-        return f"strength {keep:.2f} (keep) → denoise {p.denoise:.2f} (start sigma), {p.steps} steps"
+        meaning = "start sigma" if self.denoise_mode == "sigma" else "share of the steps"
+        return f"strength {keep:.2f} (keep) → denoise {p.denoise:.2f} ({meaning}), {p.steps} steps"
 
     def texts(self) -> tuple[set[str], set[str]]:
         """Every text that some frame's prompt, or negative prompt, is blended from."""

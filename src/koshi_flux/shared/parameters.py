@@ -20,6 +20,7 @@ class FrameParameters:
     seed: int = 0
 
     denoise: float = 0.5
+    denoise_mode: str = "sigma"
     steps: int = 4
     guidance: float = 1.0
 
