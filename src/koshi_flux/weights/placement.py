@@ -1,0 +1,82 @@
+"""Puts a part of a model where its memory plan says, so that computing with it stays what it was."""
+
+import shutil
+import tempfile
+import weakref
+from typing import Any
+
+import torch
+from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
+
+from koshi_flux.errors import ModelError
+from koshi_flux.weights.memory import Placement, Precision
+
+ROUNDED_BADLY = ("norm", "embed", "proj_out", "modulation", "time_", "guidance")
+"""Layers that are kept in full where others are held in 8 bits: few weights, and everything passes through them."""
+
+
+def place(part: Any, placement: Placement, device: torch.device) -> Any:
+    """Move a part to the device, or have its blocks fetched from memory or disk whenever they compute.
+
+    What is fetched is what was there, so pictures stay the same; on the CPU within 1e-6, because weights read from disk
+    lie at other addresses, for which other instructions serve.
+    """
+    if placement == "device":
+        return torch.nn.Module.to(part, device)
+    options: dict[str, Any] = {"use_stream": device.type == "cuda"}
+    if placement == "disk":
+        folder = tempfile.mkdtemp(prefix="koshi-weights-")
+        weakref.finalize(part, shutil.rmtree, folder, ignore_errors=True)
+        options["offload_to_disk_path"] = folder
+    apply_group_offloading(part, device, torch.device("cpu"), **_grouping(part), **options)
+    return part
+
+
+def _grouping(part: torch.nn.Module) -> dict[str, Any]:
+    """Block by block where a part has blocks at its top, as FLUX has; a text encoder's lie deeper: leaf by leaf."""
+    blocks = any(isinstance(child, torch.nn.ModuleList) for child in part.children())
+    return {"offload_type": "block_level", "num_blocks_per_group": 1} if blocks else {"offload_type": "leaf_level"}
+
+
+def hold_in(part: Any, precision: Precision, computing: torch.dtype) -> Any:
+    """Hold a transformer's weights in 8 bits; they become `computing` again, layer by layer, when they are used.
+
+    Raises:
+        ModelError: the library that this precision needs is not installed.
+    """
+    if precision == "fp8":
+        apply_layerwise_casting(part, torch.float8_e4m3fn, computing, skip_modules_pattern=ROUNDED_BADLY)
+    if precision == "int8":
+        _to_int8(part)
+    return part
+
+
+def _to_int8(part: torch.nn.Module) -> None:
+    """Round the weights of large linear layers to 8 bits, row by row."""
+    try:
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+    except ImportError as missing:
+        raise ModelError("precision int8 needs torchao: pip install 'koshi-flux[quant]'") from missing
+    quantize_(part, Int8WeightOnlyConfig(), filter_fn=_is_rounded)
+
+
+def _is_rounded(layer: torch.nn.Module, name: str) -> bool:
+    return isinstance(layer, torch.nn.Linear) and not any(word in name for word in ROUNDED_BADLY)
+
+
+def nf4_settings(precision: Precision, computing: torch.dtype) -> Any:
+    """How diffusers is to read a transformer in 4 bits; None where that was not asked for.
+
+    Raises:
+        ModelError: bitsandbytes is not installed.
+    """
+    if precision != "nf4":
+        return None
+    from diffusers import BitsAndBytesConfig
+    from diffusers.utils import is_bitsandbytes_available
+
+    if not is_bitsandbytes_available():
+        raise ModelError("precision nf4 needs bitsandbytes: pip install 'koshi-flux[quant]'")
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computing, llm_int8_skip_modules=["norm"]
+    )
