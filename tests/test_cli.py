@@ -10,6 +10,7 @@ import av
 import pytest
 
 from koshi_flux import cli
+from koshi_flux.flux2.folder import check_folder
 from koshi_flux.flux2.tiny import make_tiny_model
 from koshi_flux.output.png import read_png
 from koshi_flux.pipeline.factory import SPECS
@@ -245,6 +246,20 @@ def test_a_tiny_model_films_from_end_to_end(koshi, tmp_path):
     assert "model tiny" in out
     assert len(list((tmp_path / "runs/film/frames").iterdir())) == 3
     assert koshi("make-tiny-model", "tiny")[0] == 2
+
+
+def test_a_tiny_model_is_like_the_published_one_that_is_asked_for(koshi, tmp_path):
+    assert koshi("make-tiny-model", "tiny", "--like", "klein-base")[0] == 0
+    assert check_folder(tmp_path / "tiny").guidance == "true"
+
+
+@pytest.mark.parametrize("like", ["toy", "kline", "./folder"])
+def test_a_tiny_model_is_only_made_like_one_that_is_published(koshi, tmp_path, like):
+    code, _, errors = koshi("make-tiny-model", "tiny", "--like", like)
+    assert code == 2
+    assert like in errors
+    assert "flux.1-dev" in errors
+    assert not (tmp_path / "tiny").exists()
 
 
 def test_help_and_check_do_not_import_torch(tmp_path):

@@ -188,15 +188,15 @@ def models(
 @app.command("make-tiny-model")
 def make_tiny_model(
     folder: Annotated[Path, typer.Argument(help="Where the model goes; must be empty or new.")],
-    base: Annotated[bool, typer.Option("--base", help="Undistilled, with true classifier-free guidance.")] = False,
+    like: Annotated[str, typer.Option(help="The published model that it is to be like.")] = "flux.2-klein-4b",
     seed: Annotated[int, typer.Option(help="Decides the random weights.")] = 0,
 ) -> None:
-    """Build a tiny FLUX.2 Klein with random weights, to try everything without a download."""
-    from koshi_flux.flux2.config import KLEIN_4B
-    from koshi_flux.flux2.tiny import make_tiny_model as make
+    """Build a tiny FLUX with random weights, to try everything without a download."""
+    from koshi_flux.pipeline.factory import SPECS
+    from koshi_flux.pipeline.factory import make_tiny_model as make
 
-    _silence_libraries(KLEIN_4B)
-    typer.echo(str(make(folder, distilled=not base, seed=seed)))
+    _silence_libraries(SPECS["nano"])
+    typer.echo(str(make(like, folder, seed)))
 
 
 @app.command()
@@ -231,6 +231,9 @@ def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
         typer.echo(note)
 
 
+_GUIDANCE = {"true": "{:g}, negative prompts work", "embedded": "{:g}, no negative prompts", "none": "ignored"}
+
+
 def _facts(spec: "FluxSpec") -> dict[str, str]:
     """A model's row in words."""
     weights = "+".join(f"{size:g}" for size in spec.memory_gb if size)
@@ -245,7 +248,7 @@ def _facts(spec: "FluxSpec") -> dict[str, str]:
         "size": f"{width}x{height}, multiples of {spec.multiple}",
         "steps": str(spec.default_steps),
         "denoise": f"{spec.default_denoise:g}",
-        "guidance": f"{spec.default_guidance:g}, negative prompts work" if spec.guidance == "true" else "ignored",
+        "guidance": _GUIDANCE[spec.guidance].format(spec.default_guidance),
         "also called": ", ".join(spec.aliases) or "-",
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import Flux2KleinPipeline
+from diffusers import DiffusionPipeline, Flux2KleinPipeline, Flux2Pipeline
 
 from koshi_flux.flux2.model import Flux2Model, load
 from koshi_flux.flux2.tiny import make_tiny_model
@@ -27,7 +27,12 @@ def distilled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base", distilled=False, seed=1)
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base", kind="klein-base", seed=1)
+
+
+@pytest.fixture(scope="session")
+def dev_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "dev", kind="dev", seed=2)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +45,13 @@ def base(base_folder: Path) -> Flux2Model:
     return load(base_folder)
 
 
-def reference(folder: Path) -> Flux2KleinPipeline:
-    pipeline = Flux2KleinPipeline.from_pretrained(folder, local_files_only=True)
+@pytest.fixture(scope="session")
+def dev(dev_folder: Path) -> Flux2Model:
+    return load(dev_folder)
+
+
+def reference(folder: Path) -> DiffusionPipeline:
+    pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -54,3 +64,8 @@ def distilled_pipeline(distilled_folder: Path) -> Flux2KleinPipeline:
 @pytest.fixture(scope="session")
 def base_pipeline(base_folder: Path) -> Flux2KleinPipeline:
     return reference(base_folder)
+
+
+@pytest.fixture(scope="session")
+def dev_pipeline(dev_folder: Path) -> Flux2Pipeline:
+    return reference(dev_folder)

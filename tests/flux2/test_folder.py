@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from koshi_flux.errors import ModelError
-from koshi_flux.flux2.config import KLEIN_4B, KLEIN_9B, KLEIN_BASE_4B, KLEIN_BASE_9B
+from koshi_flux.flux2.config import FLUX_2_DEV, KLEIN_4B, KLEIN_9B, KLEIN_9B_KV, KLEIN_BASE_4B, KLEIN_BASE_9B
 from koshi_flux.flux2.folder import check_folder
 from koshi_flux.flux2.model import load
 from koshi_flux.shared.spec import FluxSpec
@@ -22,6 +22,12 @@ TRANSFORMER = Path("transformer/diffusion_pytorch_model.safetensors")
 def folder(distilled_folder: Path, tmp_path: Path) -> Path:
     """A copy of a good folder, to be spoiled."""
     return Path(shutil.copytree(distilled_folder, tmp_path / "model"))
+
+
+@pytest.fixture
+def dev(dev_folder: Path, tmp_path: Path) -> Path:
+    """The same of a dev."""
+    return Path(shutil.copytree(dev_folder, tmp_path / "dev"))
 
 
 def edit(file: Path, **changes: object) -> None:
@@ -55,11 +61,14 @@ def shard(folder: Path) -> list[Path]:
     return files
 
 
-def test_a_good_folder_names_the_model_after_itself(distilled_folder: Path, base_folder: Path):
-    distilled, base = check_folder(distilled_folder), check_folder(base_folder)
+def test_a_good_folder_names_the_model_after_itself(distilled_folder: Path, base_folder: Path, dev_folder: Path):
+    distilled, base, dev = map(check_folder, (distilled_folder, base_folder, dev_folder))
     assert (distilled.name, distilled.guidance, distilled.default_steps) == ("distilled", "none", 4)
     assert (base.name, base.guidance, base.default_steps, base.default_guidance) == ("base", "true", 28, 4.0)
-    for spec in (distilled, base):
+    assert (dev.name, dev.guidance, dev.default_steps, dev.default_guidance) == ("dev", "embedded", 28, 4.0)
+    assert [spec.text_encoder for spec in (distilled, base, dev)] == ["Qwen3", "Qwen3", "Mistral"]
+    assert [spec.text_layers for spec in (distilled, base, dev)] == [(9, 18, 27), (9, 18, 27), (10, 20, 30)]
+    for spec in (distilled, base, dev):
         assert (spec.family, spec.channels, spec.downscale, spec.multiple) == ("flux2", 32, 8, 16)
         assert (spec.hub_id, spec.licence, spec.aliases, spec.default_size) == ("", "", (), (512, 512))
 
@@ -80,6 +89,22 @@ def test_a_published_model_is_recognised_by_its_shape(
     edit(config, num_layers=layers, num_single_layers=singles, num_attention_heads=heads)
     edit(folder / "model_index.json", is_distilled=distilled)
     assert check_folder(folder) is expected
+
+
+def test_a_published_dev_is_recognised_by_its_shape(dev: Path):
+    edit(dev / "transformer" / "config.json", num_layers=8, num_single_layers=48, num_attention_heads=48)
+    assert check_folder(dev) is FLUX_2_DEV
+
+
+def test_a_klein_with_a_memory_for_references_is_told_from_one_without(folder: Path):
+    edit(folder / "transformer" / "config.json", num_layers=8, num_single_layers=24, num_attention_heads=32)
+    edit(folder / "model_index.json", _class_name="Flux2KleinKVPipeline")
+    assert check_folder(folder) is KLEIN_9B_KV
+
+
+def test_a_klein_of_devs_shape_is_not_taken_for_it(folder: Path):
+    edit(folder / "transformer" / "config.json", num_layers=8, num_single_layers=48, num_attention_heads=48)
+    assert check_folder(folder).name == "model"
 
 
 @pytest.mark.parametrize(("pipeline", "guidance"), [("Flux2KleinPipeline", "true"), ("Flux2KleinKVPipeline", "none")])
@@ -110,11 +135,11 @@ def test_a_single_file(folder: Path):
 
 @pytest.mark.parametrize(
     ("pipeline", "shown"),
-    [("FluxPipeline", "FluxPipeline (FLUX.1)"), ("Flux2Pipeline", "Flux2Pipeline (FLUX.2-dev)"), ("Other", "Other")],
+    [("FluxPipeline", "FluxPipeline (FLUX.1)"), ("Other", "Other"), (None, "None")],
 )
 def test_another_kind_of_model_is_named(folder: Path, pipeline: str, shown: str):
     edit(folder / "model_index.json", _class_name=pipeline)
-    assert f"holds a {shown}; this family draws with FLUX.2 Klein" in refusal(folder)
+    assert f"holds a {shown}; this family draws with FLUX.2-dev (Flux2Pipeline) and FLUX.2 Klein" in refusal(folder)
 
 
 def cut(file: Path, size: int) -> None:
@@ -174,6 +199,10 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "tokenizer/tokenizer.json").unlink(),
         r"tokenizer/tokenizer\.json is missing",
     ),
+    "nothing says how to speak to the encoder": (
+        lambda f: (f / "tokenizer/chat_template.jinja").unlink(),
+        r"incomplete: tokenizer/chat_template\.jinja is missing",
+    ),
     "tokenizer is cut": (lambda f: cut(f / "tokenizer/tokenizer.json", 3000), r"tokenizer\.json cannot be read \("),
     "transformer is of FLUX.1": (
         lambda f: edit(f / "transformer/config.json", _class_name="FluxTransformer2DModel"),
@@ -202,6 +231,88 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_spoiled_folder_is_refused_with_the_reason(folder: Path, spoil: Callable[[Path], object], expected: str):
     spoil(folder)
     assert re.search(expected, refusal(folder))
+
+
+def swap(folder: Path, part: str, other: Path) -> None:
+    """Put another model's part in its place."""
+    shutil.rmtree(folder / part)
+    shutil.copytree(other / part, folder / part)
+
+
+def test_a_text_encoder_of_dev_does_not_read_for_a_klein(folder: Path, dev_folder: Path):
+    swap(folder, "text_encoder", dev_folder)
+    assert "text_encoder/ is a mistral3, expected the qwen3 of a FLUX.2 Klein. Take all of them" in refusal(folder)
+
+
+def test_a_text_encoder_of_klein_does_not_read_for_a_dev(dev: Path, distilled_folder: Path):
+    swap(dev, "text_encoder", distilled_folder)
+    assert "text_encoder/ is a qwen3, expected the mistral3 of a FLUX.2-dev. Take all of them" in refusal(dev)
+
+
+def test_a_transformer_of_dev_does_not_draw_for_a_klein(folder: Path, dev_folder: Path):
+    swap(folder, "transformer", dev_folder)
+    assert "transformer/ reads a guidance scale, unlike that of a FLUX.2 Klein. Take all of them" in refusal(folder)
+
+
+def test_a_transformer_of_klein_does_not_draw_for_a_dev(dev: Path, distilled_folder: Path):
+    swap(dev, "transformer", distilled_folder)
+    assert "transformer/ reads no guidance scale, unlike that of a FLUX.2-dev. Take all of them" in refusal(dev)
+
+
+def test_a_klein_named_a_dev_is_refused(folder: Path):
+    edit(folder / "model_index.json", _class_name="Flux2Pipeline")
+    assert "expected the mistral3 of a FLUX.2-dev" in refusal(folder)
+
+
+def test_a_transformer_that_states_nothing_about_guidance_reads_it_as_diffusers_assumes(dev: Path, folder: Path):
+    edit(dev / "transformer/config.json", guidance_embeds=None)
+    edit(folder / "transformer/config.json", guidance_embeds=None)
+    assert check_folder(dev).guidance == "embedded"
+    assert "transformer/ reads a guidance scale" in refusal(folder)
+
+
+def mistral(folder: Path, **changes: object) -> None:
+    """Change what a dev's text encoder says of its reading half."""
+    file = folder / "text_encoder/config.json"
+    edit(file, text_config={**json.loads(file.read_text())["text_config"], **changes})
+
+
+SPOILED_DEVS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "encoder is too wide": (
+        lambda f: mistral(f, hidden_size=5120),
+        r"text_encoder/ gives 3 x 5120 = 15360 values a token, transformer/ reads 48",
+    ),
+    "encoder is too shallow": (
+        lambda f: mistral(f, num_hidden_layers=24),
+        r"text_encoder/ has 24 layers, layer 30 is read",
+    ),
+    "encoder has no sizes": (
+        lambda f: edit(f / "text_encoder/config.json", text_config=None),
+        r"text_encoder/config\.json states no hidden_size: this is not the text_encoder of a FLUX\.2-dev",
+    ),
+    "a shard is absent": (lambda f: shard(f)[1].unlink(), r"transformer/\S+-00002-of-00002\.safetensors is missing"),
+    "encoder weights are cut": (
+        lambda f: cut(f / "text_encoder/model.safetensors", 9000),
+        r"text_encoder/model\.safetensors is damaged",
+    ),
+    "latents are too narrow": (
+        lambda f: edit(f / "vae/config.json", latent_channels=16),
+        r"vae/ gives 4 x 16 = 64 values a token, transformer/ reads 128",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "expected"), SPOILED_DEVS.values(), ids=SPOILED_DEVS)
+def test_a_spoiled_folder_of_dev_is_refused_with_the_reason(dev: Path, spoil: Callable[[Path], object], expected: str):
+    spoil(dev)
+    assert re.search(expected, refusal(dev))
+
+
+def test_the_way_to_speak_to_the_encoder_may_stand_among_the_settings_of_the_tokenizer(dev: Path):
+    template = dev / "tokenizer" / "chat_template.jinja"
+    edit(dev / "tokenizer" / "tokenizer_config.json", chat_template=template.read_text())
+    template.unlink()
+    assert check_folder(dev).name == "dev"
 
 
 @pytest.mark.parametrize("place", ["transformer", ".cache/huggingface/download/transformer"])

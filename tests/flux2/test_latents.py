@@ -3,7 +3,7 @@ from diffusers import Flux2KleinPipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koshi_flux.flux2.latents import LatentStatistics, image_ids, pack, text_ids, unpack
+from koshi_flux.flux2.latents import LatentStatistics, image_ids, in_a_row, pack, text_ids, unpack
 
 CPU = torch.device("cpu")
 
@@ -47,6 +47,18 @@ def test_places_are_those_of_diffusers(rows: int, columns: int, words: int):
     expected = Flux2KleinPipeline._prepare_latent_ids(torch.empty(1, 4, rows, columns))[0]
     assert torch.equal(image_ids(2 * rows, 2 * columns, CPU), expected)
     assert torch.equal(text_ids(words, CPU), Flux2KleinPipeline._prepare_text_ids(torch.empty(1, words, 3))[0])
+
+
+@given(shapes=st.lists(st.tuples(sizes["rows"], sizes["columns"]), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_pictures_to_look_at_follow_with_times_of_their_own(shapes: list[tuple[int, int]], seed: int):
+    pictures = [noise(1, 2 * rows, 2 * columns, seed=seed + i) for i, (rows, columns) in enumerate(shapes)]
+    tokens, places = in_a_row(pictures)
+    first, *others = [torch.empty(1, 4, rows, columns) for rows, columns in shapes]
+    expected = [Flux2KleinPipeline._prepare_latent_ids(first)[0]]
+    if others:
+        expected.append(Flux2KleinPipeline._prepare_image_ids(others)[0])
+    assert torch.equal(places, torch.cat(expected))
+    assert torch.equal(tokens, torch.cat([pack(picture) for picture in pictures]))
 
 
 def test_normalising_subtracts_the_mean_and_divides_by_the_deviation_of_each_token_channel():

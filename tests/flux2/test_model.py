@@ -1,19 +1,21 @@
 """Our loop against diffusers' pipeline on the same tiny weights: the whole of the family's numerics."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
+from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Pipeline
+from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
 from koshi_flux.errors import ModelError, SettingsError
 from koshi_flux.flux2.config import KLEIN_BASE_4B, empirical_mu
-from koshi_flux.flux2.latents import LatentStatistics
+from koshi_flux.flux2.latents import LatentStatistics, unpack
 from koshi_flux.flux2.model import Flux2Model, load
 from koshi_flux.flux2.tiny import make_tiny_model
 from koshi_flux.shared.flow_matching import euler, mix, unshift
@@ -32,14 +34,29 @@ def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def ours(model: Flux2Model, x: Tensor, sigmas: tuple[float, ...], negative: str = "", guidance: float = 1.0) -> Tensor:
-    prompt, away = model.encode_prompt(PROMPT), model.encode_prompt(negative)
+def pillow(image: Tensor) -> PillowImage.Image:
+    return PillowImage.fromarray((image * 255).byte().movedim(0, 2).numpy())
+
+
+def from_pillow(image: PillowImage.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(image).copy()).movedim(2, 0) / 255
+
+
+def ours(
+    model: Flux2Model,
+    x: Tensor,
+    sigmas: tuple[float, ...],
+    negative: str = "",
+    guidance: float = 1.0,
+    references: tuple[Tensor, ...] = (),
+) -> Tensor:
+    prompt, away = replace(model.encode_prompt(PROMPT), references=references), model.encode_prompt(negative)
     return euler(lambda latent, sigma: model.velocity(latent, sigma, prompt, away, guidance), x, sigmas)
 
 
-def theirs(pipeline: Flux2KleinPipeline, x: Tensor, steps: int, **options: object) -> Tensor:
+def theirs(pipeline: Flux2KleinPipeline | Flux2Pipeline, x: Tensor, steps: int, **options: object) -> Tensor:
     """The pipeline's latent, brought to our space with the formula of its own code."""
-    raw = pipeline(
+    found = pipeline(
         latents=pixel_unshuffle(x, 2)[None],
         height=8 * x.shape[1],
         width=8 * x.shape[2],
@@ -47,14 +64,17 @@ def theirs(pipeline: Flux2KleinPipeline, x: Tensor, steps: int, **options: objec
         output_type="latent",
         **{"prompt": PROMPT, "guidance_scale": 1.0, **options},
     ).images
+    if isinstance(pipeline, Flux2Pipeline):  # gives tokens; Klein's pipeline gives the latent of the autoencoder
+        return unpack(found[0], *x.shape[1:])
     mean = pipeline.vae.bn.running_mean.view(1, -1, 1, 1)
     deviation = torch.sqrt(pipeline.vae.bn.running_var.view(1, -1, 1, 1) + pipeline.vae.config.batch_norm_eps)
-    tokens = (Flux2KleinPipeline._patchify_latents(raw) - mean) / deviation
+    tokens = (Flux2KleinPipeline._patchify_latents(found) - mean) / deviation
     return Flux2KleinPipeline._unpatchify_latents(tokens)[0]
 
 
-def test_it_is_a_flux_model(distilled: Flux2Model):
+def test_it_is_a_flux_model(distilled: Flux2Model, dev: Flux2Model):
     assert isinstance(distilled, FluxModel)
+    assert isinstance(dev, FluxModel)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (16, 16)])
@@ -81,6 +101,87 @@ def test_the_empty_negative_is_the_default_of_the_pipeline(base: Flux2Model, bas
     x = noise(3)
     found = ours(base, x, base.sigmas(3, 1.0, WIDTH, HEIGHT), negative="", guidance=4.0)
     assert (found - theirs(base_pipeline, x, 3, guidance_scale=4.0)).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("height", "width", "steps"), [(64, 96, 4), (96, 64, 1), (16, 16, 6)])
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_law_8_text_to_image_of_dev_is_that_of_the_pipeline(
+    dev: Flux2Model, dev_pipeline: Flux2Pipeline, height: int, width: int, steps: int, guidance: float
+):
+    x = noise(1, height, width)
+    found = ours(dev, x, dev.sigmas(steps, 1.0, width, height), guidance=guidance)
+    expected = theirs(dev_pipeline, x, steps, guidance_scale=guidance)
+    assert (found - expected).abs().max() < TOLERANCE
+    assert (found - x).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("start", [0.25, 0.803])
+def test_law_8_image_to_image_of_dev_from_any_noise_level_is_that_of_the_pipeline(
+    dev: Flux2Model, dev_pipeline: Flux2Pipeline, start: float
+):
+    sigmas = dev.sigmas(3, start, WIDTH, HEIGHT)
+    mu = empirical_mu((HEIGHT // 16) * (WIDTH // 16), 3)
+    x = mix(dev.encode(picture()), noise(5), start)
+    expected = theirs(dev_pipeline, x, 3, sigmas=[unshift(sigma, mu) for sigma in sigmas[:-1]], guidance_scale=4.0)
+    assert (ours(dev, x, sigmas, guidance=4.0) - expected).abs().max() < TOLERANCE
+
+
+def test_dev_knows_guidance_but_no_negative(dev: Flux2Model):
+    prompt, negative = dev.encode_prompt(PROMPT), dev.encode_prompt(NEGATIVE)
+    plain = dev.velocity(noise(), 0.7, prompt, None, 4.0)
+    assert torch.equal(dev.velocity(noise(), 0.7, prompt, negative, 4.0), plain)
+    assert (dev.velocity(noise(), 0.7, prompt, None, 1.0) - plain).abs().max() > 1e-3
+
+
+def test_pictures_of_dev_are_encoded_and_decoded_as_in_the_pipeline(dev: Flux2Model, dev_pipeline: Flux2Pipeline):
+    image, x = picture(6), noise(7)
+    with torch.no_grad():
+        expected = dev_pipeline._encode_vae_image(image[None] * 2 - 1, generator=None)
+    assert (pixel_unshuffle(dev.encode(image), 2) - expected[0]).abs().max() < TOLERANCE
+    found = dev.decode(ours(dev, x, dev.sigmas(2, 1.0, WIDTH, HEIGHT), guidance=4.0))
+    drawn = dev_pipeline(
+        prompt=PROMPT, latents=pixel_unshuffle(x, 2)[None], height=HEIGHT, width=WIDTH, num_inference_steps=2,
+        guidance_scale=4.0, output_type="pt",
+    ).images[0]  # fmt: skip
+    assert (found - drawn).abs().max() < TOLERANCE
+    assert found.std() > 0.01
+
+
+REFERENCES = (pillow(picture(11)), pillow(picture(12, height=80, width=64)))
+"""Of other sizes than each other, and than what is drawn; none that the pipelines would scale or crop."""
+
+
+@pytest.mark.parametrize(("kind", "guidance", "shown"), [("distilled", 1.0, 1), ("base", 4.0, 2), ("dev", 4.0, 2)])
+def test_law_8_references_are_looked_at_as_in_the_pipeline(
+    request: pytest.FixtureRequest, kind: str, guidance: float, shown: int
+):
+    model: Flux2Model = request.getfixturevalue(kind)
+    x, sigmas = noise(9, 64, 64), model.sigmas(2, 1.0, 64, 64)
+    latents = tuple(model.encode(from_pillow(reference)) for reference in REFERENCES[:shown])
+    found = ours(model, x, sigmas, guidance=guidance, references=latents)
+    pipeline = request.getfixturevalue(f"{kind}_pipeline")
+    expected = theirs(pipeline, x, 2, guidance_scale=guidance, image=list(REFERENCES[:shown]))
+    assert found.shape == x.shape
+    assert (found - expected).abs().max() < TOLERANCE
+    assert (found - ours(model, x, sigmas, guidance=guidance)).abs().max() > 1e-3
+
+
+def test_the_order_of_references_counts(distilled: Flux2Model):
+    first, second = (distilled.encode(picture(seed, 64, 64)) for seed in (1, 2))
+    prompt = distilled.encode_prompt(PROMPT)
+    there, back = (
+        distilled.velocity(noise(), 0.7, replace(prompt, references=references), None, 1.0)
+        for references in ((first, second), (second, first))
+    )
+    assert (there - back).abs().max() > 1e-4
+
+
+def test_references_of_the_negative_are_those_of_the_prompt(base: Flux2Model):
+    seen, unseen = (base.encode(picture(seed, 64, 64)) for seed in (1, 2))
+    prompt = replace(base.encode_prompt(PROMPT), references=(seen,))
+    negative = base.encode_prompt(NEGATIVE)
+    plain = base.velocity(noise(), 0.7, prompt, negative, 4.0)
+    assert torch.equal(base.velocity(noise(), 0.7, prompt, replace(negative, references=(unseen,)), 4.0), plain)
 
 
 @pytest.mark.parametrize("skipped", [1, 2, 3])
@@ -189,7 +290,7 @@ def test_weights_stored_in_half_precision_are_computed_with_in_float32_on_the_cp
     for stored, part in (
         (halved.transformer, model._transformer),
         (halved.vae, vae),
-        (halved.text_encoder, model._reader._load().text_encoder),
+        (halved.text_encoder.get_decoder(), model._reader._load().text_encoder),
     ):
         kept = {name: value for name, value in stored.state_dict().items() if value.is_floating_point()}
         assert {value.dtype for value in kept.values()} == {torch.float16}
@@ -198,12 +299,15 @@ def test_weights_stored_in_half_precision_are_computed_with_in_float32_on_the_cp
     assert model.velocity(noise(), 0.5, model.encode_prompt(PROMPT), None, 1.0).isfinite().all()
 
 
-def test_bfloat16_works_inside_and_float32_outside(distilled_folder: Path, distilled: Flux2Model):
-    rounded = load(distilled_folder, dtype=torch.bfloat16)
+@pytest.mark.parametrize("kind", ["distilled", "dev"])
+def test_bfloat16_works_inside_and_float32_outside(request: pytest.FixtureRequest, kind: str):
+    exactly: Flux2Model = request.getfixturevalue(kind)
+    rounded = load(request.getfixturevalue(f"{kind}_folder"), dtype=torch.bfloat16)
     pairs = []
-    for model in (distilled, rounded):
-        prompt, latent = model.encode_prompt(PROMPT), model.encode(picture())
-        pairs.append((prompt.tokens, latent, model.velocity(latent, 0.5, prompt, None, 1.0), model.decode(latent)))
+    for model in (exactly, rounded):
+        latent = model.encode(picture())
+        prompt = replace(model.encode_prompt(PROMPT), references=(latent,))
+        pairs.append((prompt.tokens, latent, model.velocity(latent, 0.5, prompt, None, 3.5), model.decode(latent)))
     for exact, close in zip(*pairs, strict=True):
         assert close.dtype == torch.float32
         assert not torch.equal(exact, close)

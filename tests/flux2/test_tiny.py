@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import Flux2KleinPipeline
+from diffusers import Flux2KleinPipeline, Flux2Pipeline
 
 from koshi_flux.errors import OutputError
 from koshi_flux.flux2.tiny import make_tiny_model
@@ -28,8 +28,18 @@ def test_plain_diffusers_opens_it_and_knows_whether_it_is_distilled(
     assert image.std() > 0.01
 
 
-def test_it_is_small(distilled_folder: Path):
-    assert sum(map(len, contents(distilled_folder).values())) < 4_000_000
+def test_plain_diffusers_opens_a_tiny_dev(dev_pipeline: Flux2Pipeline):
+    assert isinstance(dev_pipeline, Flux2Pipeline)
+    assert dev_pipeline.transformer.config.guidance_embeds is True
+    image = dev_pipeline(prompt="a fox", height=32, width=48, num_inference_steps=2, output_type="pt").images
+    assert image.shape == (1, 3, 32, 48)
+    assert image.isfinite().all()
+    assert image.std() > 0.01
+
+
+def test_it_is_small(distilled_folder: Path, dev_folder: Path):
+    for folder in (distilled_folder, dev_folder):
+        assert sum(map(len, contents(folder).values())) < 4_000_000
 
 
 def test_the_seed_makes_the_weights(tmp_path: Path, distilled_folder: Path):
@@ -53,10 +63,10 @@ def test_forgotten_statistics_would_show(distilled_pipeline: Flux2KleinPipeline)
     assert (norm.running_var - 1).abs().mean() > 0.5
 
 
-def test_any_text_can_be_cut_into_tokens(distilled_pipeline: Flux2KleinPipeline):
-    tokenizer = distilled_pipeline.tokenizer
-    for text in ("a fox", "Überall 森 🌲", "\x00\t\n"):
-        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+def test_any_text_can_be_cut_into_tokens(distilled_pipeline: Flux2KleinPipeline, dev_pipeline: Flux2Pipeline):
+    for tokenizer in (distilled_pipeline.tokenizer, dev_pipeline.tokenizer):
+        for text in ("a fox", "Überall 森 🌲", "\x00\t\n"):
+            assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
 def test_prompts_are_spoken_as_to_qwen(distilled_pipeline: Flux2KleinPipeline):
@@ -64,6 +74,15 @@ def test_prompts_are_spoken_as_to_qwen(distilled_pipeline: Flux2KleinPipeline):
         [{"role": "user", "content": "a fox"}], tokenize=False, add_generation_prompt=True, enable_thinking=False
     )
     assert spoken == "<|im_start|>user\na fox<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
+def test_prompts_are_spoken_as_to_mistral(dev_pipeline: Flux2Pipeline):
+    turns = [("system", ["Be ", "brief."]), ("user", ["a fox"])]
+    spoken = dev_pipeline.tokenizer.apply_chat_template(
+        [{"role": role, "content": [{"type": "text", "text": text} for text in texts]} for role, texts in turns],
+        tokenize=False,
+    )
+    assert spoken == "<s>[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]a fox[/INST]"
 
 
 def test_it_may_be_written_to_an_empty_folder(tmp_path: Path):

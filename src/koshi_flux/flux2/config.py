@@ -1,9 +1,16 @@
-"""The published FLUX.2 Klein models, and the noise curve they share. Imports no torch."""
+"""The published FLUX.2 models, and the noise curve they share. Imports no torch.
+
+Default denoise: where image-to-image by counting steps, as in diffusers, starts for the strength that practitioners
+use, written as a noise level at 1024 x 1024. Of N even levels 1, 1 - 1/N, ... it skips int(N * (1 - strength)), and
+the next one is bent by `empirical_mu(4096, N)`: strength 0.20 of Klein's 4 steps starts at 1/4, bent to 0.767, the
+lowest level that it was distilled on; strength 0.30 of 28 steps starts at 9/28, bent to 0.803.
+"""
 
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from koshi_flux.shared.spec import FluxSpec
 
@@ -29,9 +36,10 @@ KLEIN_4B = FluxSpec(
     default_guidance=1.0,
     guidance="none",
     text_encoder="Qwen3-4B",
+    text_layers=(9, 18, 27),
     memory_gb=(7.2, 7.5),
 )
-"""Default denoise: the lowest noise level this model was distilled on (4 steps at 1024 x 1024)."""
+"""Text layers: OUTPUT_LAYERS_QWEN3 of BFL's flux2."""
 
 KLEIN_9B = replace(
     KLEIN_4B,
@@ -42,6 +50,21 @@ KLEIN_9B = replace(
     text_encoder="Qwen3-8B",
     memory_gb=(16.9, 15.3),
 )
+
+KLEIN_9B_KV = replace(
+    KLEIN_9B,
+    name="flux.2-klein-9b-kv",
+    aliases=(
+        "klein-kv",
+        "klein-9b-kv",
+        "klein9b-kv",
+        "flux-2-klein-9b-kv",
+        "flux2-klein-9b-kv",
+        "flux_2_klein_9b_kv",
+    ),
+    hub_id="black-forest-labs/FLUX.2-klein-9b-kv",
+)
+"""A 9B that can look at reference pictures once and remember them; here it draws as the 9B does."""
 
 KLEIN_BASE_4B = replace(
     KLEIN_4B,
@@ -56,7 +79,7 @@ KLEIN_BASE_4B = replace(
     ),
     hub_id="black-forest-labs/FLUX.2-klein-base-4B",
     default_steps=28,
-    default_denoise=0.60,
+    default_denoise=0.803,
     default_guidance=4.0,
     guidance="true",
 )
@@ -77,16 +100,57 @@ KLEIN_BASE_9B = replace(
     memory_gb=KLEIN_9B.memory_gb,
 )
 
-SPECS: dict[str, FluxSpec] = {spec.name: spec for spec in (KLEIN_4B, KLEIN_9B, KLEIN_BASE_4B, KLEIN_BASE_9B)}
+FLUX_2_DEV = FluxSpec(
+    name="flux.2-dev",
+    family="flux2",
+    aliases=(
+        "flux.2",
+        "flux2",
+        "flux-2",
+        "flux_2",
+        "flux2-dev",
+        "flux2.dev",
+        "flux-2-dev",
+        "flux_2_dev",
+    ),
+    hub_id="black-forest-labs/FLUX.2-dev",
+    licence="FLUX Non-Commercial License",
+    channels=32,
+    default_steps=28,
+    default_denoise=0.803,
+    default_guidance=4.0,
+    guidance="embedded",
+    text_encoder="Mistral-Small-3.2-24B",
+    text_layers=(10, 20, 30),
+    memory_gb=(60.0, 44.7),
+)
+"""Text layers: OUTPUT_LAYERS_MISTRAL of BFL's flux2. Text encoder: 24 billion parameters of 2 bytes."""
+
+SPECS: dict[str, FluxSpec] = {
+    spec.name: spec for spec in (KLEIN_4B, KLEIN_9B, KLEIN_9B_KV, KLEIN_BASE_4B, KLEIN_BASE_9B, FLUX_2_DEV)
+}
 """The published models by name."""
 
-PUBLISHED: dict[tuple[int, int, int, bool], FluxSpec] = {
-    (5, 20, 24, True): KLEIN_4B,
-    (5, 20, 24, False): KLEIN_BASE_4B,
-    (8, 24, 32, True): KLEIN_9B,
-    (8, 24, 32, False): KLEIN_BASE_9B,
+Kind = Literal["klein", "klein-base", "klein-kv", "dev"]
+"""What a folder says it holds: a distilled Klein, an undistilled one, one with a memory for references, or a dev."""
+
+LIKE: dict[Kind, FluxSpec] = {
+    "klein": KLEIN_4B,
+    "klein-base": KLEIN_BASE_4B,
+    "klein-kv": KLEIN_9B_KV,
+    "dev": FLUX_2_DEV,
 }
-"""How to recognise them: (double blocks, single blocks, attention heads, distilled?)."""
+"""The published model whose facts hold for any of that kind."""
+
+PUBLISHED: dict[tuple[Kind, int, int, int], FluxSpec] = {
+    ("klein", 5, 20, 24): KLEIN_4B,
+    ("klein", 8, 24, 32): KLEIN_9B,
+    ("klein-kv", 8, 24, 32): KLEIN_9B_KV,
+    ("klein-base", 5, 20, 24): KLEIN_BASE_4B,
+    ("klein-base", 8, 24, 32): KLEIN_BASE_9B,
+    ("dev", 8, 48, 48): FLUX_2_DEV,
+}
+"""How to recognise them: (kind, double blocks, single blocks, attention heads)."""
 
 
 def empirical_mu(tokens: int, steps: int) -> float:

@@ -5,19 +5,24 @@ before anything is loaded: not after a minute, and not by a film of noise.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from koshi_flux.errors import ModelError
-from koshi_flux.flux2.config import KLEIN_4B, KLEIN_BASE_4B, PUBLISHED
+from koshi_flux.flux2.config import KLEIN_4B, LIKE, PUBLISHED, Kind
 from koshi_flux.shared.spec import FluxSpec
-from koshi_flux.weights.files import check_weights, must_exist, read_json, weight_files
+from koshi_flux.weights.files import must_exist, read_json
+from koshi_flux.weights.folder import check_parts, check_tokenizer, own_row, read_config, read_index
 
-KLEIN_PIPELINES = {"Flux2KleinPipeline": False, "Flux2KleinInpaintPipeline": False, "Flux2KleinKVPipeline": True}
-"""The pipelines that draw with a Klein, and whether its weights are distilled where model_index.json does not say."""
+PIPELINES: dict[str, Kind] = {
+    "Flux2Pipeline": "dev",
+    "Flux2KleinPipeline": "klein-base",
+    "Flux2KleinInpaintPipeline": "klein-base",
+    "Flux2KleinKVPipeline": "klein-kv",
+}
+"""The pipelines that draw with a FLUX.2, and what they hold unless model_index.json says that it is distilled."""
 
-OTHER_PIPELINES = {"FluxPipeline": "FLUX.1", "Flux2Pipeline": "FLUX.2-dev", "StableDiffusionXLPipeline": "SDXL"}
+OTHER_PIPELINES = {"FluxPipeline": "FLUX.1", "StableDiffusionXLPipeline": "SDXL"}
 """What people may have at hand instead."""
 
 WEIGHTS = {
@@ -30,12 +35,12 @@ WEIGHTS = {
 NEEDED = {
     "transformer": ("in_channels", "joint_attention_dim", "num_layers", "num_single_layers", "num_attention_heads"),
     "vae": ("latent_channels", "block_out_channels"),
-    "text_encoder": ("hidden_size", "num_hidden_layers"),
+    "text_encoder": ("model_type", "hidden_size", "num_hidden_layers"),
 }
-"""What the config.json of each part must state."""
+"""What the config.json of each part must state; Mistral, which can also see, states it of the half that reads."""
 
-TEXT_LAYERS = (9, 18, 27)
-"""The text encoder's hidden states that the transformer reads side by side (OUTPUT_LAYERS_QWEN3 of BFL's flux2)."""
+TEXT_ENCODERS: dict[Kind, str] = {"klein": "qwen3", "klein-base": "qwen3", "klein-kv": "qwen3", "dev": "mistral3"}
+"""What the text encoder must be, as its config.json puts it (model_type)."""
 
 DOWNLOAD = f"`hf download {KLEIN_4B.hub_id} --local-dir klein-4b`"
 """The command that makes a folder as it should be."""
@@ -46,98 +51,70 @@ def check_folder(folder: Path) -> FluxSpec:
 
     A folder with the shape of a published model takes that model's row; any other is named after its folder.
     """
-    distilled = _is_distilled(folder)
-    transformer, vae, encoder = (_config(folder / part) for part in WEIGHTS)
-    for misfit in _misfits(transformer, vae, encoder):
-        raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
-    for part, single in WEIGHTS.items():
-        for file in weight_files(folder / part / single):
-            check_weights(file)
-    _check_tokenizer(folder / "tokenizer")
-    shape = (transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"], distilled)
-    return PUBLISHED.get(shape) or _own_row(folder, vae, distilled)
-
-
-def _own_row(folder: Path, vae: dict[str, Any], distilled: bool) -> FluxSpec:
-    """The row of a model that nobody published: a Klein of which nothing is claimed that its files do not say."""
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
-    return replace(
-        KLEIN_4B if distilled else KLEIN_BASE_4B,
-        name=folder.resolve().name,
-        aliases=(),
-        hub_id="",
-        licence="",
-        channels=vae["latent_channels"],
-        downscale=downscale,
-        multiple=2 * downscale,
-        default_size=(512, 512),
-        text_encoder="Qwen3",
-        text_tokens=_text_tokens(folder / "tokenizer"),
-        memory_gb=(0.0, 0.0),
+    kind = _kind(folder)
+    model = _in_words(kind)
+    transformer, vae, encoder = (
+        read_config(folder / part, needed, model, half="text_config") for part, needed in NEEDED.items()
     )
+    for misfit in (*_strangers(kind, transformer, vae, encoder), *_misfits(LIKE[kind], transformer, vae, encoder)):
+        raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
+    check_parts(folder, WEIGHTS)
+    check_tokenizer(folder / "tokenizer", older=("vocab.json",))
+    _check_chat_template(folder / "tokenizer")
+    shape = (kind, transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"])
+    encoder_in_words = LIKE[kind].text_encoder.partition("-")[0]
+    return PUBLISHED.get(shape) or own_row(folder, LIKE[kind], vae, encoder_in_words, "tokenizer")
 
 
-def _text_tokens(part: Path) -> int:
-    """How many tokens of a prompt are read: a Klein's 512, or fewer where the tokenizer says so."""
-    longest = read_json(part / "tokenizer_config.json").get("model_max_length")
-    return min(KLEIN_4B.text_tokens, longest) if isinstance(longest, int) and longest > 0 else KLEIN_4B.text_tokens
-
-
-def _is_distilled(folder: Path) -> bool:
-    """Read model_index.json: this must be a Klein; does it ignore guidance?"""
-    if folder.is_file():
-        raise ModelError(
-            f"{folder} is a single file; models are read from folders with a model_index.json and a folder for each "
-            f"part, such as {DOWNLOAD} makes"
-        )
-    if not (folder / "model_index.json").is_file():
-        raise ModelError(
-            f"{folder} is not a model folder: it has no model_index.json. Give the folder that holds it next to "
-            f"transformer/, vae/, text_encoder/ and tokenizer/, such as {DOWNLOAD} makes"
-        )
-    index = read_json(folder / "model_index.json")
+def _kind(folder: Path) -> Kind:
+    """Read model_index.json: which kind of FLUX.2 must this be?"""
+    index = read_index(folder, "transformer/, vae/, text_encoder/ and tokenizer/", DOWNLOAD)
     pipeline = index.get("_class_name")
-    if pipeline not in KLEIN_PIPELINES:
+    if pipeline not in PIPELINES:
         known = f" ({OTHER_PIPELINES[pipeline]})" if pipeline in OTHER_PIPELINES else ""
         raise ModelError(
-            f"{folder} holds a {pipeline}{known}; this family draws with FLUX.2 Klein (Flux2KleinPipeline): "
-            f"give the folder of one, such as {DOWNLOAD} makes"
+            f"{folder} holds a {pipeline}{known}; this family draws with FLUX.2-dev (Flux2Pipeline) and FLUX.2 Klein "
+            f"(Flux2KleinPipeline): give the folder of one, such as {DOWNLOAD} makes"
         )
-    return bool(index.get("is_distilled", KLEIN_PIPELINES[pipeline]))
+    kind = PIPELINES[pipeline]
+    return "klein" if kind == "klein-base" and index.get("is_distilled", False) else kind
 
 
-def _config(part: Path) -> dict[str, Any]:
-    """What a part says of itself."""
-    must_exist(part / "config.json")
-    config = read_json(part / "config.json")
-    for key in NEEDED[part.name]:
-        if key not in config:
-            raise ModelError(f"{part / 'config.json'} states no {key}: this is not the {part.name} of a FLUX.2 Klein")
-    return config
+def _in_words(kind: Kind) -> str:
+    return "FLUX.2-dev" if kind == "dev" else "FLUX.2 Klein"
 
 
-def _misfits(transformer: dict[str, Any], vae: dict[str, Any], encoder: dict[str, Any]) -> Iterator[str]:
+def _strangers(kind: Kind, transformer: dict[str, Any], vae: dict[str, Any], encoder: dict[str, Any]) -> Iterator[str]:
+    """The parts that are of another model than this kind, in words."""
+    of = _in_words(kind)
+    guided = LIKE[kind].guidance == "embedded"
+    if (found := transformer.get("_class_name")) != "Flux2Transformer2DModel":
+        yield f"transformer/ is a {found}, expected a Flux2Transformer2DModel"
+    if (found := vae.get("_class_name")) != "AutoencoderKLFlux2":
+        yield f"vae/ is an {found}, expected an AutoencoderKLFlux2"
+    if (found := encoder["model_type"]) != TEXT_ENCODERS[kind]:
+        yield f"text_encoder/ is a {found}, expected the {TEXT_ENCODERS[kind]} of a {of}"
+    if transformer.get("guidance_embeds", True) != guided:
+        yield f"transformer/ {'reads no' if guided else 'reads a'} guidance scale, unlike that of a {of}"
+
+
+def _misfits(
+    like: FluxSpec, transformer: dict[str, Any], vae: dict[str, Any], encoder: dict[str, Any]
+) -> Iterator[str]:
     """What does not fit, in words; nothing if all is well."""
-    kind, wanted = transformer.get("_class_name"), "Flux2Transformer2DModel"
-    if kind != wanted:
-        yield f"transformer/ is a {kind}, expected a {wanted}"
-    kind, wanted = vae.get("_class_name"), "AutoencoderKLFlux2"
-    if kind != wanted:
-        yield f"vae/ is an {kind}, expected an {wanted}"
     given, read = 4 * vae["latent_channels"], transformer["in_channels"]
     if given != read:
         yield f"vae/ gives 4 x {vae['latent_channels']} = {given} values a token, transformer/ reads {read}"
-    given, read = len(TEXT_LAYERS) * encoder["hidden_size"], transformer["joint_attention_dim"]
+    layers, width = like.text_layers, encoder["hidden_size"]
+    given, read = len(layers) * width, transformer["joint_attention_dim"]
     if given != read:
-        yield f"text_encoder/ gives 3 x {encoder['hidden_size']} = {given} values a token, transformer/ reads {read}"
-    given, read = encoder["num_hidden_layers"], TEXT_LAYERS[-1]
+        yield f"text_encoder/ gives {len(layers)} x {width} = {given} values a token, transformer/ reads {read}"
+    given, read = encoder["num_hidden_layers"], layers[-1]
     if given < read:
         yield f"text_encoder/ has {given} layers, layer {read} is read"
 
 
-def _check_tokenizer(part: Path) -> None:
-    """Can the tables be read that cut a prompt into tokens? The older form of them is vocab.json with merges.txt."""
-    older = (part / "vocab.json").is_file() and not (part / "tokenizer.json").is_file()
-    for file in (part / "tokenizer_config.json", part / ("vocab.json" if older else "tokenizer.json")):
-        must_exist(file)
-        read_json(file)
+def _check_chat_template(tokenizer: Path) -> None:
+    """Does the folder say how the text encoder is spoken to, among the tokenizer's settings or in a file of its own?"""
+    if "chat_template" not in read_json(tokenizer / "tokenizer_config.json"):
+        must_exist(tokenizer / "chat_template.jinja")

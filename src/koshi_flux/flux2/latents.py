@@ -7,6 +7,7 @@ normalised values put back in their places: 32 channels at 1/8, in which noise i
 and mixed with noise as pictures are, and packing them into tokens only reorders numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ from koshi_flux.shared.types import Latent
 
 PATCH = 2
 """Latent pixels per token and side."""
+
+APART = 10
+"""Steps of time from one picture of a sequence to the next, as the models were trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,26 @@ def unpack(tokens: Float[Tensor, "n d"], height: int, width: int) -> Latent:
     return pixel_shuffle(tokens.T.reshape(-1, height // PATCH, width // PATCH), PATCH)
 
 
-def image_ids(height: int, width: int, device: torch.device) -> Int[Tensor, "n 4"]:
-    """Where each token of a latent of that size sits: (time 0, row, column, 0)."""
+def image_ids(height: int, width: int, device: torch.device, time: int = 0) -> Int[Tensor, "n 4"]:
+    """Where each token of a latent of that size sits: (time, row, column, 0)."""
     rows, columns = (torch.arange(side // PATCH, device=device) for side in (height, width))
     zero = torch.zeros(1, dtype=torch.long, device=device)
-    return torch.cartesian_prod(zero, rows, columns, zero)
+    return torch.cartesian_prod(zero + time, rows, columns, zero)
 
 
 def text_ids(count: int, device: torch.device) -> Int[Tensor, "n 4"]:
     """Where each of `count` text tokens sits: (0, 0, 0, place in the sentence)."""
     zero = torch.zeros(1, dtype=torch.long, device=device)
     return torch.cartesian_prod(zero, zero, zero, torch.arange(count, device=device))
+
+
+def in_a_row(pictures: Sequence[Float[Tensor, "c _ _"]]) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n 4"]]:
+    """Latents of any sizes as one sequence of tokens, and where each sits: the picture to draw, then those it looks at.
+
+    Every picture has rows and columns of its own, and a time: 0 the first, 10 the next, 20 the one after it.
+    """
+    places = [
+        image_ids(picture.shape[1], picture.shape[2], picture.device, time=APART * number)
+        for number, picture in enumerate(pictures)
+    ]
+    return torch.cat([pack(picture) for picture in pictures]), torch.cat(places)

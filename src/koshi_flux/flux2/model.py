@@ -1,5 +1,6 @@
-"""FLUX.2 Klein as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
+"""FLUX.2 as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from koshi_flux.errors import SettingsError
 from koshi_flux.flux2.config import empirical_mu, static_mu
 from koshi_flux.flux2.folder import check_folder
-from koshi_flux.flux2.latents import LatentStatistics, image_ids, pack, text_ids, unpack
+from koshi_flux.flux2.latents import PATCH, LatentStatistics, in_a_row, text_ids, unpack
 from koshi_flux.flux2.text import PromptReader
 from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.spec import FluxSpec
@@ -42,7 +43,7 @@ def load(
 
 
 class Flux2Model:
-    """A Klein on a device.
+    """A FLUX.2 on a device.
 
     Each part is read from disk when it is first needed: whoever reads all prompts and releases the text encoder
     before drawing never holds the encoder and the transformer in memory together.
@@ -51,7 +52,7 @@ class Flux2Model:
     def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
         self.spec, self.device, self.dtype = spec, device, dtype
         self._folder = folder
-        self._reader = PromptReader(folder, device, dtype, spec.text_tokens)
+        self._reader = PromptReader(folder, device, dtype, spec)
 
     def encode_prompt(self, text: str) -> Conditioning:
         """Read a prompt: (spec.text_tokens, d) embeddings. The text encoder is loaded when first needed."""
@@ -86,26 +87,37 @@ class Flux2Model:
     def velocity(
         self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
     ) -> Latent:
-        """dx/dsigma. Undistilled models are steered away from `negative`, at twice the cost, if `guidance` > 1."""
-        towards = self._predict("cond", latent, sigma, prompt)
+        """dx/dsigma, with an eye on `prompt.references`, as where diffusers' pipelines are given an `image`.
+
+        An undistilled Klein is steered away from `negative`, at twice the cost, if `guidance` > 1; a dev was trained
+        to be told its guidance, and knows no negative.
+        """
+        towards = self._predict("cond", latent, sigma, prompt, guidance)
         if self.spec.guidance != "true" or negative is None or guidance <= 1:
             return towards
-        away = self._predict("uncond", latent, sigma, negative)
+        seen = replace(negative, references=prompt.references)
+        away = self._predict("uncond", latent, sigma, seen, guidance)
         return away + guidance * (towards - away)
 
-    def _predict(self, branch: str, latent: Latent, sigma: float, conditioning: Conditioning) -> Latent:
+    def _predict(
+        self, branch: str, latent: Latent, sigma: float, conditioning: Conditioning, guidance: float
+    ) -> Latent:
         """One pass of the transformer; `branch` keeps apart what diffusers' step caches remember, if one is enabled."""
         height, width = latent.shape[1:]
+        tokens, places = in_a_row((latent, *conditioning.references))
+        embedded = torch.full((1,), guidance, device=self.device) if self.spec.guidance == "embedded" else None
         with self._transformer.cache_context(branch):
-            (tokens,) = self._transformer(
-                hidden_states=pack(latent)[None].to(self.dtype),
+            (predicted,) = self._transformer(
+                hidden_states=tokens[None].to(self.dtype),
                 timestep=torch.full((1,), sigma, device=self.device),
+                guidance=embedded,
                 encoder_hidden_states=conditioning.tokens[None].to(self.dtype),
-                img_ids=image_ids(height, width, self.device),
+                img_ids=places,
                 txt_ids=text_ids(len(conditioning.tokens), self.device),
                 return_dict=False,
             )
-        return unpack(tokens[0].float(), height, width)
+        own = (height // PATCH) * (width // PATCH)  # what is predicted for the references is of no use
+        return unpack(predicted[0, :own].float(), height, width)
 
     def _check_size(self, width: int, height: int) -> None:
         """Refuse what cannot be cut into tokens."""
@@ -118,7 +130,7 @@ class Flux2Model:
 
     @cached_property
     def _own_mu(self) -> float | None:
-        """How far this model bends noise levels at every size, where its scheduler says so; None for a Klein's way."""
+        """How far this model bends noise levels at every size, where its scheduler says so; None for FLUX.2's way."""
         return static_mu(self._folder / "scheduler" / "scheduler_config.json")
 
     @cached_property

@@ -1,75 +1,134 @@
-"""Prompts to embeddings: the Qwen3 text encoder, in memory only while prompts are read."""
+"""Prompts to embeddings: the text encoder, Qwen3 or Mistral, in memory only while prompts are read."""
 
-import gc
 import logging
-import textwrap
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import Flux2KleinPipeline
-from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
+from diffusers import Flux2KleinPipeline, Flux2Pipeline
+from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+from transformers import (
+    Mistral3ForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    Qwen2TokenizerFast,
+    Qwen3ForCausalLM,
+)
 
+from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning
+from koshi_flux.weights.files import read_json
 from koshi_flux.weights.parts import read_part
+from koshi_flux.weights.text import give_memory_back, say_what_was_cut, words_from
 
 log = logging.getLogger(__name__)
 
-_QUOTED = 200
-"""Characters up to which a message quotes the words that were cut."""
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """What is particular to one kind of text encoder.
+
+    Args:
+        pipeline: diffusers' class that reads prompts with it.
+        network: transformers' class of its weights.
+        open_tokenizer: reads its tokenizer from a folder.
+        conversation: (tokenizer, prompt) to the whole text that the network is shown.
+    """
+
+    pipeline: type
+    network: type
+    open_tokenizer: Callable[..., Any]
+    conversation: Callable[[Any, str], str]
+
+
+def with_qwen(tokenizer: Any, text: str) -> str:
+    """The prompt as the user's turn, and the start of an answer given without thinking."""
+    turn = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=False))
+
+
+def with_mistral(tokenizer: Any, text: str) -> str:
+    """The system message that FLUX.2-dev was trained with, and the prompt as the user's turn."""
+    return str(tokenizer.apply_chat_template(format_input([text])[0], tokenize=False))
+
+
+ENCODERS = {
+    "qwen3": Encoder(Flux2KleinPipeline, Qwen3ForCausalLM, Qwen2TokenizerFast.from_pretrained, with_qwen),
+    "mistral3": Encoder(
+        Flux2Pipeline,
+        Mistral3ForConditionalGeneration,
+        # published as a Llama tokenizer, which pads on the left, in a PixtralProcessor, which calls for torchvision
+        partial(PreTrainedTokenizerFast.from_pretrained, padding_side="left"),
+        with_mistral,
+    ),
+}
+"""By the name that the text encoder's config.json has for it (model_type)."""
 
 
 class PromptReader:
-    """Reads prompts just as Flux2KleinPipeline does: chat template, padding, hidden states 9, 18 and 27.
+    """Reads prompts just as diffusers' pipelines do: conversation, padding, and some hidden states side by side.
 
     Args:
-        length: prompts are padded or cut to so many tokens.
+        folder: of the whole model.
+        spec: says how many tokens prompts are padded or cut to, and which hidden states are read.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, length: int):
-        self._folder, self._device, self._dtype, self._length = folder, device, dtype, length
-        self._pipeline: Flux2KleinPipeline | None = None
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, spec: FluxSpec):
+        self._folder, self._device, self._dtype = folder, device, dtype
+        self._length, self._layers = spec.text_tokens, spec.text_layers
+        self._encoder = ENCODERS[read_json(folder / "text_encoder" / "config.json")["model_type"]]
+        self._pipeline: Any = None
 
     @torch.no_grad()
     def read(self, text: str) -> Conditioning:
-        """Embed a prompt; the first one loads the encoder. Padding is embedded too: n is `length` for every prompt."""
+        """Embed a prompt; the first one loads the encoder. Padding is embedded too: n is the same for every prompt."""
         if self._pipeline is None:
             self._pipeline = self._load()
-        if lost := words_cut(text, self._pipeline.tokenizer, self._length):
-            log.warning(
-                "a prompt is longer than the %d tokens that this model reads; cut off: %s",
-                self._length,
-                textwrap.shorten(lost, _QUOTED, placeholder=" ..."),
-            )
-        tokens, _ = self._pipeline.encode_prompt(text, device=self._device, max_sequence_length=self._length)
+        conversation = partial(self._encoder.conversation, self._pipeline.tokenizer)
+        if lost := words_cut(text, conversation, self._pipeline.tokenizer, self._length):
+            say_what_was_cut(log, lost, self._length)
+        tokens, _ = self._pipeline.encode_prompt(
+            text, device=self._device, max_sequence_length=self._length, text_encoder_out_layers=self._layers
+        )
         return Conditioning(tokens[0].float())
 
     def release(self) -> None:
         """Give the encoder's memory back."""
         if self._pipeline is None:
             return
-        encoder = weakref.ref(self._pipeline.text_encoder)
+        dropped = weakref.ref(self._pipeline.text_encoder)
         self._pipeline = None
-        if encoder() is not None:  # something points in a circle; looking for it takes a third of a second
-            gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_memory_back([dropped], self._device)
 
-    def _load(self) -> Flux2KleinPipeline:
-        """A pipeline that can do nothing but read."""
-        encoder = read_part(Qwen3ForCausalLM, self._folder / "text_encoder", self._dtype).to(self._device)
-        tokenizer = Qwen2TokenizerFast.from_pretrained(self._folder / "tokenizer", local_files_only=True)
-        return Flux2KleinPipeline(text_encoder=encoder, tokenizer=tokenizer, transformer=None, vae=None, scheduler=None)
+    def _load(self) -> Any:
+        """A pipeline that can do nothing but read.
+
+        Only that half of the encoder that reads is kept, up to the layer after the last one that is asked for. What
+        comes later, what writes answers and what sees pictures is a fifth to a quarter of its weights.
+        """
+        network = read_part(self._encoder.network, self._folder / "text_encoder", self._dtype).get_decoder()
+        del network.layers[self._layers[-1] + 1 :]  # one more, because hidden states are normalised after the last
+        return self._encoder.pipeline(
+            text_encoder=network.to(self._device),
+            tokenizer=self._encoder.open_tokenizer(self._folder / "tokenizer", local_files_only=True),
+            transformer=None,
+            vae=None,
+            scheduler=None,
+        )
 
 
-def words_cut(text: str, tokenizer: Qwen2TokenizerFast, length: int) -> str:
-    """The end of a prompt that is not read, from the word on that the cut falls into; "" if all of it is read."""
-    text = text.strip()
-    turn = [{"role": "user", "content": text}]
-    asked = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-    places = tokenizer(asked, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+def words_cut(text: str, conversation: Callable[[str], str], tokenizer: Any, length: int) -> str:
+    """The end of a prompt that is not read, from the word on that the cut falls into; "" if all of it is read.
+
+    Args:
+        conversation: the prompt to the whole text that the encoder is shown.
+    """
+    shown = conversation(text)
+    places = tokenizer(shown, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     if len(places) <= length:
         return ""
-    cut = max(0, places[length][0] - asked.index(text))
-    within_a_word = cut < len(text) and not text[cut].isspace()
-    return text[text.rfind(" ", 0, cut) + 1 if within_a_word else cut :].strip()
+    before, after = map(len, conversation("\0").split("\0"))
+    return words_from(shown[before : len(shown) - after], max(0, places[length][0] - before))

@@ -21,6 +21,7 @@ NANO = FluxSpec(
     guidance="none",
     text_encoder="Qwen3 (nano)",
     text_tokens=64,
+    text_layers=(9, 18, 27),
 )
 
 SPECS = {NANO.name: NANO}

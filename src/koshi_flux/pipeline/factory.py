@@ -1,13 +1,16 @@
 """From a model's name or folder to a model. Imports no torch until one is loaded."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from koshi_flux.errors import ModelError
+from koshi_flux.flux1 import config as flux1_config
 from koshi_flux.flux2 import config as flux2_config
 from koshi_flux.nano import config as nano_config
 from koshi_flux.shared.spec import FluxSpec
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from koshi_flux.pipeline.animation import Pipeline
     from koshi_flux.shared.types import FluxModel
 
-SPECS: dict[str, FluxSpec] = {**nano_config.SPECS, **toy_config.SPECS, **flux2_config.SPECS}
+FAMILIES = ("flux2", "flux1")
+"""The folders that hold a family each: `folder` checks its models, `model` loads them. The first is the default."""
+
+SPECS: dict[str, FluxSpec] = {**nano_config.SPECS, **toy_config.SPECS, **flux2_config.SPECS, **flux1_config.SPECS}
 """Every model that is known by name; the first is the default."""
 
 
@@ -32,6 +38,11 @@ class FluxVersion(Enum):
     FLUX_2_KLEIN_9B = "flux.2-klein-9b"
     FLUX_2_KLEIN_BASE_4B = "flux.2-klein-base-4b"
     FLUX_2_KLEIN_BASE_9B = "flux.2-klein-base-9b"
+    FLUX_2_KLEIN_9B_KV = "flux.2-klein-9b-kv"
+    FLUX_2_DEV = "flux.2-dev"
+    FLUX_1_DEV = "flux.1-dev"
+    FLUX_1_KREA_DEV = "flux.1-krea-dev"
+    FLUX_1_SCHNELL = "flux.1-schnell"
 
     @property
     def spec(self) -> FluxSpec:
@@ -59,17 +70,49 @@ def find_spec(name: str) -> FluxSpec | None:
 
 def check_model(name: str) -> FluxSpec:
     """The facts of a model, having looked at its files if it is bundled or a folder; nothing is loaded."""
-    from koshi_flux.flux2.folder import check_folder
+    from koshi_flux.weights.hub import find_folder
 
     spec = find_spec(name)
     if spec is None:
-        from koshi_flux.weights.hub import find_folder
-
-        return check_folder(find_folder(name, download=False))
+        folder = find_folder(name, download=False)
+        found: FluxSpec = _room(_family_of(folder), "folder").check_folder(folder)
+        return found
     if spec.folder is not None:
         with _reinstall_if_broken(spec):
-            check_folder(spec.folder)
+            _room(spec.family, "folder").check_folder(spec.folder)
     return spec
+
+
+def make_tiny_model(like: str, folder: Path, seed: int = 0) -> Path:
+    """Write a random model of a few hundred thousand weights that is drawn with as a published one is.
+
+    Raises:
+        ModelError: `like` is not the name of a published FLUX.
+    """
+    spec = find_spec(like)
+    if spec is None or spec.family not in FAMILIES:
+        raise ModelError(f"{like!r} is no published FLUX: give a name such as {', '.join(_published())}")
+    written: Path = _room(spec.family, "tiny").make_like(spec, folder, seed)
+    return written
+
+
+def _published() -> list[str]:
+    """The names of all models that are downloaded."""
+    return [spec.name for spec in SPECS.values() if spec.hub_id]
+
+
+def _family_of(folder: Path) -> str:
+    """The family that draws with a model folder; what belongs to none is left to the default family to refuse."""
+    try:
+        pipeline = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return FAMILIES[0]
+    return next((family for family in FAMILIES if pipeline in _room(family, "folder").PIPELINES), FAMILIES[0])
+
+
+def _room(family: str, name: str) -> Any:
+    """A module of a family's folder."""
+    return import_module(f"koshi_flux.{family}.{name}")
 
 
 def load_model(
@@ -88,12 +131,17 @@ def load_model(
         from koshi_flux.toy.model import ToyModel
 
         return ToyModel()
-    from koshi_flux.flux2.model import load
+    from koshi_flux.weights.hub import find_folder
 
+    model: FluxModel
     if spec is None:
-        return load(name, None, device or best_device(), dtype)
+        folder = find_folder(name)
+        model = _room(_family_of(folder), "model").load(folder, None, device or best_device(), dtype)
+        return model
     with _reinstall_if_broken(spec):
-        return load(spec.folder or spec.hub_id, spec, device or best_device(), dtype)
+        source = spec.folder or spec.hub_id
+        model = _room(spec.family, "model").load(source, spec, device or best_device(), dtype)
+        return model
 
 
 @contextmanager

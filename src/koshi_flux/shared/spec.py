@@ -28,6 +28,7 @@ class FluxSpec:
         guidance: "none" (distilled: ignored), "true" (classifier-free, negative prompts work), "embedded".
         text_encoder: what reads the prompt.
         text_tokens: prompts are padded or cut to so many tokens.
+        text_layers: hidden states of the text encoder that are read side by side; () where only its last one is.
         memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
     """
 
@@ -47,6 +48,7 @@ class FluxSpec:
     guidance: GuidanceKind = "none"
     text_encoder: str = ""
     text_tokens: int = 512
+    text_layers: tuple[int, ...] = ()
     memory_gb: tuple[float, float] = (0.0, 0.0)
 
     @property

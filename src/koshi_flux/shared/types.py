@@ -42,15 +42,17 @@ Mask: TypeAlias = Bool[Tensor, "h w"]
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What a text encoder made of a prompt.
+    """What a frame is drawn by: what a text encoder made of a prompt, and pictures to go by.
 
     Args:
         tokens: (n, d) embeddings; n is the same for all prompts of a model, so that conditionings can be mixed.
         pooled: (p,) summary vector, for families that use one.
+        references: latents of pictures to look at while drawing, each of its own size; for families that can.
     """
 
     tokens: Float[Tensor, "n d"]
     pooled: Float[Tensor, " p"] | None = None
+    references: tuple[Float[Tensor, "c _ _"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

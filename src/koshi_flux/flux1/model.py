@@ -1,0 +1,133 @@
+"""FLUX.1 as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, FluxTransformer2DModel
+from torch import Tensor
+
+from koshi_flux.errors import SettingsError
+from koshi_flux.flux1.config import NoiseCurve
+from koshi_flux.flux1.folder import check_folder, read_curve
+from koshi_flux.flux1.latents import LatentScale, image_ids, pack, text_ids, unpack
+from koshi_flux.flux1.text import PromptReader
+from koshi_flux.shared.flow_matching import sigmas_below
+from koshi_flux.shared.spec import FluxSpec
+from koshi_flux.shared.types import Conditioning, Image, Latent
+from koshi_flux.weights.hub import find_folder
+from koshi_flux.weights.parts import read_part
+
+
+def load(
+    source: str | Path,
+    spec: FluxSpec | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> "Flux1Model":
+    """Open a model from a diffusers folder or a repository of the hub; what cannot work is refused here.
+
+    Args:
+        source: the folder, or owner/name on the hub, which is then downloaded once.
+        spec: the row to film by; by default what the folder says of itself.
+        device: where everything is computed, and where latents and embeddings live.
+        dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
+    """
+    folder = find_folder(source)
+    found = check_folder(folder)
+    device = torch.device(device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    return Flux1Model(folder, spec or found, device, dtype)
+
+
+class Flux1Model:
+    """A FLUX.1 on a device.
+
+    Each part is read from disk when it is first needed: whoever reads all prompts and releases the text encoders
+    before drawing never holds them and the transformer in memory together.
+    """
+
+    def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
+        self.spec, self.device, self.dtype = spec, device, dtype
+        self._folder = folder
+        self._reader = PromptReader(folder, device, dtype, spec.text_tokens)
+
+    def encode_prompt(self, text: str) -> Conditioning:
+        """Read a prompt: (spec.text_tokens, d) embeddings and a summary. Text encoders are loaded when first needed."""
+        return self._reader.read(text)
+
+    def release_text_encoder(self) -> None:
+        """Free the text encoders' memory; a later `encode_prompt` loads them again."""
+        self._reader.release()
+
+    @torch.no_grad()
+    def encode(self, image: Image) -> Latent:
+        """Picture to latent, by the mode of the autoencoder's distribution: the same picture gives the same latent."""
+        self._check_size(width=image.shape[2], height=image.shape[1])
+        vae, scale = self._autoencoder
+        picture = (image * 2 - 1)[None].to(self.device, self.dtype)
+        return scale.normalise(vae.encode(picture).latent_dist.mode()[0].float())
+
+    @torch.no_grad()
+    def decode(self, latent: Latent) -> Image:
+        """Latent to picture."""
+        vae, scale = self._autoencoder
+        picture: Tensor = vae.decode(scale.denormalise(latent)[None].to(self.dtype)).sample[0]
+        return (picture.float() / 2 + 0.5).clamp(0, 1).contiguous()
+
+    def sigmas(self, steps: int, start: float, width: int, height: int) -> tuple[float, ...]:
+        """`steps` + 1 falling noise levels from `start` to 0, on the curve for that number of pixels."""
+        self._check_size(width, height)
+        tokens = (width // self.spec.multiple) * (height // self.spec.multiple)
+        return sigmas_below(start, steps, self._curve.mu(tokens))
+
+    @torch.no_grad()
+    def velocity(
+        self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
+    ) -> Latent:
+        """dx/dsigma. Guidance is a number that the transformer reads, where it was trained to; `negative` is not read.
+
+        `cache_context` names the pass for diffusers' step caches, if one is enabled.
+        """
+        height, width = latent.shape[1:]
+        assert prompt.pooled is not None
+        with self._transformer.cache_context("cond"):
+            (tokens,) = self._transformer(
+                hidden_states=pack(latent)[None].to(self.dtype),
+                timestep=torch.full((1,), sigma, device=self.device),
+                guidance=torch.full((1,), guidance, device=self.device) if self._is_guided else None,
+                encoder_hidden_states=prompt.tokens[None].to(self.dtype),
+                pooled_projections=prompt.pooled[None].to(self.dtype),
+                img_ids=image_ids(height, width, self.device),
+                txt_ids=text_ids(len(prompt.tokens), self.device),
+                return_dict=False,
+            )
+        return unpack(tokens[0].float(), height, width)
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Refuse what cannot be cut into tokens."""
+        multiple = self.spec.multiple
+        if width % multiple or height % multiple:
+            near = " x ".join(str(max(1, round(side / multiple)) * multiple) for side in (width, height))
+            raise SettingsError(
+                f"{self.spec.name} draws in multiples of {multiple} pixels, got {width} x {height}: try {near}"
+            )
+
+    @cached_property
+    def _curve(self) -> NoiseCurve:
+        return read_curve(self._folder, is_guided=self.spec.guidance == "embedded")
+
+    @cached_property
+    def _transformer(self) -> FluxTransformer2DModel:
+        return read_part(FluxTransformer2DModel, self._folder / "transformer", self.dtype).to(self.device)
+
+    @property
+    def _is_guided(self) -> bool:
+        """Whether the transformer has an input for guidance, whatever row it is filmed by."""
+        return bool(self._transformer.config.guidance_embeds)
+
+    @cached_property
+    def _autoencoder(self) -> tuple[AutoencoderKL, LatentScale]:
+        vae = read_part(AutoencoderKL, self._folder / "vae", self.dtype).to(self.device)
+        return vae, LatentScale.of(vae)
