@@ -184,7 +184,8 @@ def test_models_and_doctor_name_every_model(koshi):
 
 def test_models_lists_the_bundled_one_first(koshi):
     rows = koshi("models")[1].splitlines()
-    assert rows[1].split() == ["nano", "Apache-2.0", "Qwen3", "(nano)", "bundled", "4", "0.45", "koshi-nano"]
+    facts = ["nano", "Apache-2.0", "bundled", "4", "0.45", "koshi-nano", "bundled", "runs", "anywhere"]
+    assert rows[1].split() == facts
 
 
 def test_a_model_is_described_by_its_row(koshi):
@@ -235,6 +236,40 @@ def test_doctor_tells_whether_the_bundled_weights_came_whole(koshi, nano, tmp_pa
     assert line().split() == ["nano", "bundled", "runs", "anywhere"]
     monkeypatch.setitem(SPECS, "nano", replace(SPECS["nano"], folder=tmp_path))
     assert "broken: pip install --force-reinstall koshi-flux" in line()
+
+
+def test_doctor_tells_all_the_ways_to_hold_a_model(koshi):
+    code, out, _ = koshi("doctor", "--model", "flux.1-schnell", "--size", "512x512")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[-4:]] == ["auto", "full", "offload", "minimal"]
+    assert "read from disk" in out
+    assert koshi("doctor", "--model", "flux.9")[0] == 2
+    assert "multiples of 16" in koshi("doctor", "--model", "klein", "--size", "500x500")[2]
+
+
+def test_a_film_is_the_same_however_its_model_is_held(koshi, tmp_path):
+    koshi("make-tiny-model", "tiny")
+    words = ("render", "film.toml", "--model", "./tiny", "--set", "frames=2", "--set", "steps=1", "--set", "size=64x64")
+    for memory in ("full", "minimal"):
+        code, out, _ = koshi(*words, "--memory", memory, "--precision", "fp32", "--out", memory)
+        assert code == 0
+        assert ("read from disk" in out) == (memory == "minimal")
+    full, minimal = (read_png(tmp_path / name / "frames/000001.png").astype(int) for name in ("full", "minimal"))
+    assert abs(full - minimal).max() <= 1
+    code, _, errors = koshi(*words, "--memory", "tiny", "--out", "other")
+    assert (code, "one of auto, full, offload, minimal" in errors) == (2, True)
+
+
+def test_pulling_needs_a_model_that_is_downloaded(koshi):
+    assert "nothing to download" in koshi("models", "pull", "nano")[2]
+    assert "koshi models pull klein-4b" in koshi("models", "a", "b", "c")[2]
+
+
+def test_a_model_is_pulled_once_and_its_folder_told(koshi, tmp_path, monkeypatch):
+    koshi("make-tiny-model", "tiny")
+    monkeypatch.setattr("koshi_flux.weights.hub.find_folder", lambda source, **_: tmp_path / "tiny")
+    code, out, _ = koshi("models", "pull", "klein")
+    assert (code, out.strip()) == (0, str(tmp_path / "tiny"))
 
 
 def test_a_tiny_model_films_from_end_to_end(koshi, tmp_path):

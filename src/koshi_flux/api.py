@@ -24,6 +24,8 @@ class KoshiFlux:
         model: a known model (`koshi models` lists them), or the folder of one; by default nano, which is bundled.
         device: by default a CUDA or Apple GPU if there is one.
         dtype: by default bfloat16 on a GPU and float32 on the CPU.
+        memory: "full", "offload" or "minimal"; "auto" takes the fastest that fits (docs/models.md).
+        precision: of the transformer's weights, "bf16", "fp8" ...; "auto" takes the best that fits.
 
     Raises:
         ModelError: the model is unknown, or its folder is incomplete.
@@ -34,15 +36,19 @@ class KoshiFlux:
         model: FluxVersion | str | Path = FluxVersion.NANO,
         device: "str | torch.device | None" = None,
         dtype: "torch.dtype | None" = None,
+        *,
+        memory: str = "auto",
+        precision: str = "auto",
     ):
         self.name = model.value if isinstance(model, FluxVersion) else str(model)
         self._device, self._dtype = device, dtype
+        self._memory, self._precision = memory, precision
         self.spec = check_model(self.name)
 
     @cached_property
     def model(self) -> "FluxModel":
         """The loaded model."""
-        return load_model(self.name, self._device, self._dtype)
+        return load_model(self.name, self._device, self._dtype, memory=self._memory, precision=self._precision)
 
     def animate(
         self,

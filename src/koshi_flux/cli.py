@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import logging
 import os
 import signal
 import sys
@@ -42,11 +43,26 @@ Film = Annotated[Path, typer.Argument(help="A film.toml, or the run folder of a 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. zoom='0:(1.02)'.")
 ]
+Memory = Annotated[
+    str, typer.Option("--memory", help="How weights are held: auto, full, offload, minimal.", metavar="HOW")
+]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Of the weights: auto, fp32, bf16, fp8, int8, nf4.", metavar="BITS")
+]
 Model = Annotated[str | None, typer.Option("--model", help="A known model's name, or the folder of one.")]
+
+
+class _Echo(logging.Handler):
+    """Says what the library logs, as the command line says everything else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=record.levelno >= logging.WARNING)
 
 
 def main() -> None:
     """Run a command; what a user can mend is said in one paragraph, with exit code 2."""
+    logging.getLogger("koshi_flux").handlers = [_Echo()]
+    logging.getLogger("koshi_flux.pipeline.factory").setLevel(logging.INFO)
     debug = "--debug" in sys.argv
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
     if not debug:
@@ -78,6 +94,8 @@ def render(
     out: Annotated[Path | None, typer.Option(help="The film's file or folder; the suffix decides the kind.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a film that was interrupted.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Number the folder if it is taken.")] = False,
+    memory: Memory = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Render a film."""
     from koshi_flux.pipeline.factory import check_model
@@ -96,7 +114,10 @@ def render(
     _silence_libraries(spec)
 
     with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
-        frames = shoot(animation, load_model(animation.model), path, resume)
+        drawn_by = load_model(
+            animation.model, memory=memory, precision=precision, size=animation.resolved(spec).picture_size
+        )
+        frames = shoot(animation, drawn_by, path, resume)
         done = 0
         for frame in frames:
             done = frame.index + 1
@@ -165,18 +186,25 @@ def plot(
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="Say more about this one.", metavar="[MODEL]")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Say more about this one, or download it.", metavar="[MODEL | pull MODEL]"),
+    ] = None,
     words: Annotated[bool, typer.Option("--words", help="List the words that the bundled model knows.")] = False,
 ) -> None:
-    """List the known models, the bundled one first."""
-    from koshi_flux.pipeline.factory import SPECS, check_model, find_spec
+    """List the known models, the bundled one first, where they are and how this machine can run them."""
+    from koshi_flux.pipeline.factory import check_model, find_spec
 
-    if name is None and not words:
-        columns = ("model", "licence", "text encoder", "weights in bf16", "steps", "denoise", "also called")
-        rows = [{**_facts(spec), "also called": ", ".join(spec.aliases[:3])} for spec in SPECS.values()]
-        _say_table([columns, *(tuple(row[column] for column in columns) for row in rows)])
-        return
-    spec = find_spec(name or "nano") or check_model(str(name))
+    match names or []:
+        case [] if not words:
+            return _say_models()
+        case ["pull", name]:
+            return _pull(name)
+        case [] | [_]:
+            name = names[0] if names else "nano"
+        case _:
+            raise SettingsError("give one model, or `pull` and a model: koshi models pull klein-4b")
+    spec = find_spec(name) or check_model(name)
     if not words:
         _say_table(list(_facts(spec).items()))
     elif spec.is_bundled:
@@ -200,10 +228,23 @@ def make_tiny_model(
 
 
 @app.command()
-def doctor() -> None:
-    """Report what this machine has and which models it can run."""
+def doctor(
+    model: Model = None,
+    precision: Precision = "auto",
+    size: Annotated[str | None, typer.Option(help="Of the pictures, e.g. 1024x576.")] = None,
+) -> None:
+    """Report what this machine has and which models it can run, or all the ways to run one."""
     from koshi_flux.pipeline import doctor as examine
+    from koshi_flux.pipeline.factory import check_model
+    from koshi_flux.schedule.animation import Animation
 
+    if model:
+        spec = check_model(model)
+        pixels = Animation.model_validate({"prompts": "", "size": size}).size
+        _say_table(list(_facts(spec).items()))
+        typer.echo()
+        _say_table([("--memory", "what that does here"), *examine.plans(spec, precision, pixels)])
+        return
     _say_table(list(examine.facts()))
     typer.echo()
     _say_table([(spec.name, where, need) for spec, where, need in examine.models()])
@@ -229,6 +270,36 @@ def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
     )
     for note in notes(film, spec):
         typer.echo(note)
+    if film.lora:
+        from koshi_flux.pipeline.loras import find_loras
+
+        for facts in find_loras(film, spec).values():
+            typer.echo(facts.in_words())
+
+
+def _say_models() -> None:
+    """A line for every known model."""
+    from koshi_flux.pipeline import doctor as examine
+
+    columns = ("model", "licence", "weights in bf16", "steps", "denoise", "also called")
+    lines: list[tuple[str, ...]] = [(*columns, "weights", "here")]
+    for spec, where, need in examine.models():
+        facts = {**_facts(spec), "also called": ", ".join(spec.aliases[:2])}
+        lines.append((*(facts[column] for column in columns), where, need))
+    _say_table(lines)
+
+
+def _pull(name: str) -> None:
+    """Download a model, with the hub's own progress bars."""
+    from koshi_flux.pipeline.factory import check_model, find_spec
+    from koshi_flux.weights.hub import find_folder
+
+    spec = find_spec(name)
+    if spec is not None and not spec.hub_id:
+        raise SettingsError(f"{spec.name} came with koshi-flux: there is nothing to download")
+    folder = find_folder(spec.hub_id if spec else name)
+    check_model(str(folder))
+    typer.echo(str(folder))
 
 
 _GUIDANCE = {"true": "{:g}, negative prompts work", "embedded": "{:g}, no negative prompts", "none": "ignored"}

@@ -129,8 +129,9 @@ def test_a_folder_without_index(tmp_path: Path):
     assert "hf download black-forest-labs/FLUX.2-klein-4B --local-dir klein-4b" in message
 
 
-def test_a_single_file(folder: Path):
-    assert "is a single file; models are read from folders" in refusal(folder / TRANSFORMER)
+def test_a_single_file_is_no_folder(folder: Path):
+    with pytest.raises(ModelError, match=r"is a single file; give it as the model, .* or the folder of a model, such as"):
+        check_folder(folder / TRANSFORMER)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
 from huggingface_hub.utils import httpx
 
 from koshi_flux.errors import ModelError
 from koshi_flux.weights import hub
-from koshi_flux.weights.hub import find_folder
+from koshi_flux.weights.hub import find_file, find_folder
 
 NAME = "black-forest-labs/FLUX.2-klein-9B"
 
@@ -85,3 +86,87 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(error: Exception, expected
 def test_looking_without_downloading_says_only_that_it_is_not_here(tmp_path: Path):
     with pytest.raises(ModelError, match="is not, or not completely, on this computer yet: run `hf download"):
         find_folder("koshi-flux-tests/no-such-model", download=False)
+
+
+def on_the_hub(monkeypatch: pytest.MonkeyPatch, *files: str) -> list[tuple[str, str, bool]]:
+    """A hub where every repository holds these files; what was asked of it."""
+    asked: list[tuple[str, str, bool]] = []
+
+    def fetch(name: str, file: str, local_files_only: bool) -> str:
+        asked.append((name, file, local_files_only))
+        return f"/cache/{name}/{file}"
+
+    monkeypatch.setattr(hub, "hf_hub_download", fetch)
+    monkeypatch.setattr(hub, "list_repo_files", lambda name: list(files))
+    return asked
+
+
+def test_a_file_is_itself_and_a_folders_only_one_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "loras").mkdir()
+    file = tmp_path / "loras" / "ink.safetensors"
+    file.touch()
+    (tmp_path / "loras" / "notes.txt").touch()
+    assert {find_file(file), find_file("~/loras/ink.safetensors"), find_file(tmp_path / "loras")} == {file}
+    (tmp_path / "loras" / "oil.safetensors").touch()
+    with pytest.raises(ModelError, match=r"holds 2 \.safetensors files, say which: .*ink\.safetensors, .*oil\."):
+        find_file(tmp_path / "loras")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"empty holds no \.safetensors file"):
+        find_file(tmp_path / "empty")
+
+
+def test_a_file_on_the_hub_is_named_or_the_only_one(monkeypatch: pytest.MonkeyPatch):
+    asked = on_the_hub(monkeypatch, "README.md", "ink.safetensors")
+    assert find_file("owner/name") == Path("/cache/owner/name/ink.safetensors")
+    assert find_file("owner/name/sub/oil.safetensors", download=False) == Path("/cache/owner/name/sub/oil.safetensors")
+    assert asked == [("owner/name", "ink.safetensors", False), ("owner/name", "sub/oil.safetensors", True)]
+
+
+def test_a_repository_of_several_files_lists_them(monkeypatch: pytest.MonkeyPatch):
+    on_the_hub(monkeypatch, *(f"step-{n}.safetensors" for n in range(7)))
+    with pytest.raises(ModelError) as refused:
+        find_file("owner/name")
+    assert "holds 7 .safetensors files, say which: owner/name/step-0.safetensors, " in str(refused.value)
+    assert str(refused.value).endswith("step-4.safetensors ...")
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_file_that_is_here_is_found_without_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reachable: bool):
+    def refuse(name: str) -> list[str]:
+        assert not reachable, "asked"
+        raise httpx.ConnectError("no network")
+
+    asked = on_the_hub(monkeypatch)
+    monkeypatch.setattr(hub, "list_repo_files", refuse)
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, local_files_only: str(tmp_path))
+    (tmp_path / "ink.safetensors").touch()
+    assert find_file("owner/name", download=not reachable).name == "ink.safetensors"
+    assert asked == [("owner/name", "ink.safetensors", reachable)]
+
+
+@pytest.mark.parametrize("source", ["ink.safetensors", "loras/ink.safetensors", "./a/b.safetensors", "ink", "a b/c/d"])
+def test_a_file_that_is_nowhere_is_not_looked_up(source: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *args, **options: pytest.fail("looked up"))
+    with pytest.raises(ModelError, match=r"there is no file .*: give a file, or one on the hub as owner/name or"):
+        find_file(source)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RemoteEntryNotFoundError("404", response=answer(404)), "owner/name has no such file: look at https://hugg"),
+        (GatedRepoError("403", response=answer(403)), "accept it at https://huggingface.co/owner/name"),
+        (LocalEntryNotFoundError("offline"), "hf download owner/name --local-dir FOLDER` and give the file there"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_file_that_the_hub_refuses_is_said(error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object, **options: object) -> str:
+        raise error
+
+    monkeypatch.setattr(hub, "hf_hub_download", refuse)
+    with pytest.raises(ModelError) as refused:
+        find_file("owner/name/ink.safetensors")
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)

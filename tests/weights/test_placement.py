@@ -11,7 +11,7 @@ from diffusers import Flux2Transformer2DModel
 from diffusers.hooks.group_offloading import ModuleGroup
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3Config, Qwen3ForCausalLM, T5Config, T5EncoderModel
 
 from koshi_flux.errors import ModelError
 from koshi_flux.weights.memory import weigh
@@ -101,6 +101,18 @@ def test_a_text_encoder_is_fetched_leaf_by_leaf():
         before = encoder(ids, output_hidden_states=True).hidden_states[-1]
         after = place(encoder, "ram", CPU)(ids, output_hidden_states=True).hidden_states[-1]
     assert torch.equal(before, after)
+
+
+def test_weights_that_two_layers_share_are_read_from_disk_by_both():
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=64, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
+    encoder = T5EncoderModel(config).eval()
+    assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
+    ids = torch.arange(10)[None]
+    with torch.no_grad():
+        before = encoder(ids).last_hidden_state
+        after = place(encoder, "disk", CPU)(ids).last_hidden_state
+    assert (before - after).abs().max() < 2e-6
 
 
 def test_what_was_written_to_disk_goes_with_the_model(transformer, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from koshi_flux.flux1.config import BENT, EVEN, FLUX_1_DEV, FLUX_1_SCHNELL, PUBL
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.files import read_json
 from koshi_flux.weights.folder import check_parts, check_tokenizer, own_row, read_config, read_index
+from koshi_flux.weights.model_files import ModelFiles
 
 PIPELINES = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
 """The pipelines that draw with a plain FLUX.1: they hold the same parts."""
@@ -62,13 +63,14 @@ DOWNLOAD = f'`hf download {FLUX_1_DEV.hub_id} --exclude "flux1*" --local-dir flu
 """The command that makes a folder as it should be, without the same weights once more as a single file."""
 
 
-def check_folder(folder: Path) -> FluxSpec:
+def check_folder(model: Path | ModelFiles) -> FluxSpec:
     """Refuse a folder that would fail, or draw nonsense, once loaded; otherwise say which model it holds.
 
     A folder with the shape of a published model takes that model's row; any other is named after its folder.
     """
+    folder = ModelFiles.of(model)
     _check_pipeline(folder)
-    configs = {part: read_config(folder / part, keys, "FLUX.1") for part, keys in NEEDED.items()}
+    configs = {part: read_config(folder, part, keys, "FLUX.1") for part, keys in NEEDED.items()}
     for misfit in _misfits(*configs.values()):
         raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
     check_parts(folder, WEIGHTS)
@@ -79,10 +81,10 @@ def check_folder(folder: Path) -> FluxSpec:
     read_curve(folder, is_guided=is_guided)
     shape = (transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"], is_guided)
     like = FLUX_1_DEV if is_guided else FLUX_1_SCHNELL
-    return PUBLISHED.get(shape) or own_row(folder, like, configs["vae"], "CLIP + T5", "tokenizer_2")
+    return folder.spec or PUBLISHED.get(shape) or own_row(folder, like, configs["vae"], "CLIP + T5", "tokenizer_2")
 
 
-def read_curve(folder: Path, *, is_guided: bool) -> NoiseCurve:
+def read_curve(folder: Path | ModelFiles, *, is_guided: bool) -> NoiseCurve:
     """How a model bends its noise levels: as its scheduler says, or without one as dev (`is_guided`) or schnell does.
 
     Of a scheduler's other ways to space noise levels (Karras, exponential, beta) none is followed.
@@ -102,7 +104,7 @@ def read_curve(folder: Path, *, is_guided: bool) -> NoiseCurve:
         raise ModelError(f"{file} states no noise levels ({senseless}). Download it again") from senseless
 
 
-def _check_pipeline(folder: Path) -> None:
+def _check_pipeline(folder: ModelFiles) -> None:
     """Read model_index.json: this must be a FLUX.1."""
     pipeline = read_index(folder, PARTS, DOWNLOAD).get("_class_name")
     if pipeline not in PIPELINES:

@@ -1,5 +1,6 @@
 """FLUX.1 as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -8,37 +9,41 @@ from diffusers import AutoencoderKL, FluxTransformer2DModel
 from torch import Tensor
 
 from koshi_flux.errors import SettingsError
-from koshi_flux.flux1.config import NoiseCurve
+from koshi_flux.flux1.config import SPECS, NoiseCurve
 from koshi_flux.flux1.folder import check_folder, read_curve
 from koshi_flux.flux1.latents import LatentScale, image_ids, pack, text_ids, unpack
 from koshi_flux.flux1.text import PromptReader
 from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning, Image, Latent
-from koshi_flux.weights.hub import find_folder
+from koshi_flux.weights.adapters import Adapters
+from koshi_flux.weights.folder import target_of
+from koshi_flux.weights.lora import check_loras
+from koshi_flux.weights.memory import MemoryPlan
+from koshi_flux.weights.model_files import ModelFiles, find_model
 from koshi_flux.weights.parts import read_part
+from koshi_flux.weights.placement import Holding
 
 
 def load(
-    source: str | Path,
+    source: str | Path | ModelFiles,
     spec: FluxSpec | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    plan: MemoryPlan | None = None,
 ) -> "Flux1Model":
-    """Open a model from a diffusers folder or a repository of the hub; what cannot work is refused here.
+    """Open a model from a diffusers folder, a single file or a repository of the hub; what cannot work is refused here.
 
     Args:
-        source: the folder, or owner/name on the hub, which is then downloaded once.
+        source: the folder or file, or owner/name on the hub, which is then downloaded once; or where each part lies.
         spec: the row to film by; by default what the folder says of itself.
         device: where everything is computed, and where latents and embeddings live.
         dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
+        plan: where weights wait until they are needed, and in how many bits; by default on the device, in full.
     """
-    folder = find_folder(source)
+    folder = source if isinstance(source, ModelFiles) else find_model(source, known=SPECS.values())
     found = check_folder(folder)
-    device = torch.device(device)
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    return Flux1Model(folder, spec or found, device, dtype)
+    return Flux1Model(folder, spec or found, Holding.of(device, dtype, plan))
 
 
 class Flux1Model:
@@ -48,10 +53,11 @@ class Flux1Model:
     before drawing never holds them and the transformer in memory together.
     """
 
-    def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
-        self.spec, self.device, self.dtype = spec, device, dtype
+    def __init__(self, folder: ModelFiles, spec: FluxSpec, holding: Holding):
+        self.spec, self.device, self.dtype = spec, holding.device, holding.computing
+        self._holding, self.relief = holding, holding.plan.relief
         self._folder = folder
-        self._reader = PromptReader(folder, device, dtype, spec.text_tokens)
+        self._reader = PromptReader(folder, holding, spec.text_tokens)
 
     def encode_prompt(self, text: str) -> Conditioning:
         """Read a prompt: (spec.text_tokens, d) embeddings and a summary. Text encoders are loaded when first needed."""
@@ -60,6 +66,21 @@ class Flux1Model:
     def release_text_encoder(self) -> None:
         """Free the text encoders' memory; a later `encode_prompt` loads them again."""
         self._reader.release()
+
+    def check_loras(self, files: Mapping[str, str]) -> Mapping[str, Path]:
+        """Where LoRAs are, by name; refused by their headers if they do not fit. Nothing is loaded."""
+        found = check_loras(files, target_of(self._folder, self.spec.name)) if files else {}
+        return {name: facts.file for name, facts in found.items()}
+
+    def use_loras(self, files: Mapping[str, Path]) -> None:
+        """Draw with these LoRAs, by name, and no others; if one does not fit, nothing changes."""
+        if files or "_adapters" in self.__dict__:  # without, the transformer need not be loaded yet
+            self._adapters.replace(files)
+
+    def set_loras(self, strengths: Mapping[str, float]) -> None:
+        """How strongly each is added from now on; those not named are not."""
+        if "_adapters" in self.__dict__:
+            self._adapters.set(strengths)
 
     @torch.no_grad()
     def encode(self, image: Image) -> Latent:
@@ -105,6 +126,10 @@ class Flux1Model:
             )
         return unpack(tokens[0].float(), height, width)
 
+    @cached_property
+    def _adapters(self) -> Adapters:
+        return Adapters(self._transformer, self.spec.name, self.device, self.dtype)
+
     def _check_size(self, width: int, height: int) -> None:
         """Refuse what cannot be cut into tokens."""
         multiple = self.spec.multiple
@@ -120,7 +145,8 @@ class Flux1Model:
 
     @cached_property
     def _transformer(self) -> FluxTransformer2DModel:
-        return read_part(FluxTransformer2DModel, self._folder / "transformer", self.dtype).to(self.device)
+        part = read_part(FluxTransformer2DModel, self._folder / "transformer", self.dtype, self._holding.reading)
+        return self._holding.transformer(part)
 
     @property
     def _is_guided(self) -> bool:
@@ -129,5 +155,5 @@ class Flux1Model:
 
     @cached_property
     def _autoencoder(self) -> tuple[AutoencoderKL, LatentScale]:
-        vae = read_part(AutoencoderKL, self._folder / "vae", self.dtype).to(self.device)
+        vae = self._holding.autoencoder(read_part(AutoencoderKL, self._folder / "vae", self.dtype))
         return vae, LatentScale.of(vae)

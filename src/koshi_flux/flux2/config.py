@@ -37,6 +37,7 @@ KLEIN_4B = FluxSpec(
     guidance="none",
     text_encoder="Qwen3-4B",
     text_layers=(9, 18, 27),
+    references=True,
     memory_gb=(7.2, 7.5),
 )
 """Text layers: OUTPUT_LAYERS_QWEN3 of BFL's flux2."""
@@ -122,6 +123,7 @@ FLUX_2_DEV = FluxSpec(
     guidance="embedded",
     text_encoder="Mistral-Small-3.2-24B",
     text_layers=(10, 20, 30),
+    references=True,
     memory_gb=(60.0, 44.7),
 )
 """Text layers: OUTPUT_LAYERS_MISTRAL of BFL's flux2. Text encoder: 24 billion parameters of 2 bytes."""

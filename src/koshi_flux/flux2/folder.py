@@ -13,6 +13,7 @@ from koshi_flux.flux2.config import KLEIN_4B, LIKE, PUBLISHED, Kind
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.files import must_exist, read_json
 from koshi_flux.weights.folder import check_parts, check_tokenizer, own_row, read_config, read_index
+from koshi_flux.weights.model_files import ModelFiles
 
 PIPELINES: dict[str, Kind] = {
     "Flux2Pipeline": "dev",
@@ -46,15 +47,15 @@ DOWNLOAD = f"`hf download {KLEIN_4B.hub_id} --local-dir klein-4b`"
 """The command that makes a folder as it should be."""
 
 
-def check_folder(folder: Path) -> FluxSpec:
+def check_folder(model: Path | ModelFiles) -> FluxSpec:
     """Refuse a folder that would fail, or draw nonsense, once loaded; otherwise say which model it holds.
 
     A folder with the shape of a published model takes that model's row; any other is named after its folder.
     """
+    folder = ModelFiles.of(model)
     kind = _kind(folder)
-    model = _in_words(kind)
     transformer, vae, encoder = (
-        read_config(folder / part, needed, model, half="text_config") for part, needed in NEEDED.items()
+        read_config(folder, part, needed, _in_words(kind), half="text_config") for part, needed in NEEDED.items()
     )
     for misfit in (*_strangers(kind, transformer, vae, encoder), *_misfits(LIKE[kind], transformer, vae, encoder)):
         raise ModelError(f"the parts of {folder} do not fit: {misfit}. Take all of them from one model")
@@ -63,10 +64,10 @@ def check_folder(folder: Path) -> FluxSpec:
     _check_chat_template(folder / "tokenizer")
     shape = (kind, transformer["num_layers"], transformer["num_single_layers"], transformer["num_attention_heads"])
     encoder_in_words = LIKE[kind].text_encoder.partition("-")[0]
-    return PUBLISHED.get(shape) or own_row(folder, LIKE[kind], vae, encoder_in_words, "tokenizer")
+    return folder.spec or PUBLISHED.get(shape) or own_row(folder, LIKE[kind], vae, encoder_in_words, "tokenizer")
 
 
-def _kind(folder: Path) -> Kind:
+def _kind(folder: ModelFiles) -> Kind:
     """Read model_index.json: which kind of FLUX.2 must this be?"""
     index = read_index(folder, "transformer/, vae/, text_encoder/ and tokenizer/", DOWNLOAD)
     pipeline = index.get("_class_name")

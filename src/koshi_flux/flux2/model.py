@@ -1,5 +1,6 @@
 """FLUX.2 as a FluxModel: pictures to latents and back, prompts to embeddings, and the velocity of the flow."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,37 +10,41 @@ from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 from torch import Tensor
 
 from koshi_flux.errors import SettingsError
-from koshi_flux.flux2.config import empirical_mu, static_mu
+from koshi_flux.flux2.config import SPECS, empirical_mu, static_mu
 from koshi_flux.flux2.folder import check_folder
 from koshi_flux.flux2.latents import PATCH, LatentStatistics, in_a_row, text_ids, unpack
 from koshi_flux.flux2.text import PromptReader
 from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning, Image, Latent
-from koshi_flux.weights.hub import find_folder
+from koshi_flux.weights.adapters import Adapters
+from koshi_flux.weights.folder import target_of
+from koshi_flux.weights.lora import check_loras
+from koshi_flux.weights.memory import MemoryPlan
+from koshi_flux.weights.model_files import ModelFiles, find_model
 from koshi_flux.weights.parts import read_part
+from koshi_flux.weights.placement import Holding
 
 
 def load(
-    source: str | Path,
+    source: str | Path | ModelFiles,
     spec: FluxSpec | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    plan: MemoryPlan | None = None,
 ) -> "Flux2Model":
-    """Open a model from a diffusers folder or a repository of the hub; what cannot work is refused here.
+    """Open a model from a diffusers folder, a single file or a repository of the hub; what cannot work is refused here.
 
     Args:
-        source: the folder, or owner/name on the hub, which is then downloaded once.
+        source: the folder or file, or owner/name on the hub, which is then downloaded once; or where each part lies.
         spec: the row to film by; by default what the folder says of itself.
         device: where everything is computed, and where latents and embeddings live.
         dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
+        plan: where weights wait until they are needed, and in how many bits; by default on the device, in full.
     """
-    folder = find_folder(source)
+    folder = source if isinstance(source, ModelFiles) else find_model(source, known=SPECS.values())
     found = check_folder(folder)
-    device = torch.device(device)
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    return Flux2Model(folder, spec or found, device, dtype)
+    return Flux2Model(folder, spec or found, Holding.of(device, dtype, plan))
 
 
 class Flux2Model:
@@ -49,10 +54,11 @@ class Flux2Model:
     before drawing never holds the encoder and the transformer in memory together.
     """
 
-    def __init__(self, folder: Path, spec: FluxSpec, device: torch.device, dtype: torch.dtype):
-        self.spec, self.device, self.dtype = spec, device, dtype
+    def __init__(self, folder: ModelFiles, spec: FluxSpec, holding: Holding):
+        self.spec, self.device, self.dtype = spec, holding.device, holding.computing
+        self._holding, self.relief = holding, holding.plan.relief
         self._folder = folder
-        self._reader = PromptReader(folder, device, dtype, spec)
+        self._reader = PromptReader(folder, holding, spec)
 
     def encode_prompt(self, text: str) -> Conditioning:
         """Read a prompt: (spec.text_tokens, d) embeddings. The text encoder is loaded when first needed."""
@@ -61,6 +67,21 @@ class Flux2Model:
     def release_text_encoder(self) -> None:
         """Free the text encoder's memory; a later `encode_prompt` loads it again."""
         self._reader.release()
+
+    def check_loras(self, files: Mapping[str, str]) -> Mapping[str, Path]:
+        """Where LoRAs are, by name; refused by their headers if they do not fit. Nothing is loaded."""
+        found = check_loras(files, target_of(self._folder, self.spec.name)) if files else {}
+        return {name: facts.file for name, facts in found.items()}
+
+    def use_loras(self, files: Mapping[str, Path]) -> None:
+        """Draw with these LoRAs, by name, and no others; if one does not fit, nothing changes."""
+        if files or "_adapters" in self.__dict__:  # without, the transformer need not be loaded yet
+            self._adapters.replace(files)
+
+    def set_loras(self, strengths: Mapping[str, float]) -> None:
+        """How strongly each is added from now on; those not named are not."""
+        if "_adapters" in self.__dict__:
+            self._adapters.set(strengths)
 
     @torch.no_grad()
     def encode(self, image: Image) -> Latent:
@@ -119,6 +140,10 @@ class Flux2Model:
         own = (height // PATCH) * (width // PATCH)  # what is predicted for the references is of no use
         return unpack(predicted[0, :own].float(), height, width)
 
+    @cached_property
+    def _adapters(self) -> Adapters:
+        return Adapters(self._transformer, self.spec.name, self.device, self.dtype)
+
     def _check_size(self, width: int, height: int) -> None:
         """Refuse what cannot be cut into tokens."""
         multiple = self.spec.multiple
@@ -135,12 +160,12 @@ class Flux2Model:
 
     @cached_property
     def _transformer(self) -> Flux2Transformer2DModel:
-        return read_part(Flux2Transformer2DModel, self._folder / "transformer", self.dtype).to(self.device)
+        part = read_part(Flux2Transformer2DModel, self._folder / "transformer", self.dtype, self._holding.reading)
+        return self._holding.transformer(part)
 
     @cached_property
     def _autoencoder(self) -> tuple[AutoencoderKLFlux2, LatentStatistics]:
         """The autoencoder, and its statistics as they were before it was rounded to `dtype`."""
         vae = read_part(AutoencoderKLFlux2, self._folder / "vae", torch.float32)
         statistics = LatentStatistics.of(vae.bn, self.device)
-        # torch's `to`, because diffusers' own warns of parts to be kept in float32, of which this class has none
-        return torch.nn.Module.to(vae, self.device, self.dtype), statistics
+        return self._holding.autoencoder(vae), statistics

@@ -4,8 +4,7 @@ import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -20,8 +19,11 @@ from transformers import (
 
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning
-from koshi_flux.weights.files import read_json
+from koshi_flux.weights.folder import read_config
+from koshi_flux.weights.model_files import ModelFiles
 from koshi_flux.weights.parts import read_part
+from koshi_flux.weights.placement import Holding
+from koshi_flux.weights.prompt_cache import cache_for, remembered
 from koshi_flux.weights.text import give_memory_back, say_what_was_cut, words_from
 
 log = logging.getLogger(__name__)
@@ -76,22 +78,31 @@ class PromptReader:
         spec: says how many tokens prompts are padded or cut to, and which hidden states are read.
     """
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, spec: FluxSpec):
-        self._folder, self._device, self._dtype = folder, device, dtype
+    def __init__(self, folder: ModelFiles, holding: Holding, spec: FluxSpec):
+        self._folder, self._holding = folder, holding
         self._length, self._layers = spec.text_tokens, spec.text_layers
-        self._encoder = ENCODERS[read_json(folder / "text_encoder" / "config.json")["model_type"]]
+        self._encoder = ENCODERS[read_config(folder, "text_encoder", ("model_type",), spec.name)["model_type"]]
         self._pipeline: Any = None
+        setting = f"{holding.device.type} {holding.computing} {spec.text_tokens} {spec.text_layers}"
+        self._cache = cache_for([folder / "text_encoder", folder / "tokenizer"], setting)
 
     @torch.no_grad()
     def read(self, text: str) -> Conditioning:
-        """Embed a prompt; the first one loads the encoder. Padding is embedded too: n is the same for every prompt."""
+        """Embed a prompt; the first that was never read loads the encoder.
+
+        Padding is embedded too: n is the same for every prompt.
+        """
+        conversation = partial(self._encoder.conversation, self._tokenizer)
+        if lost := words_cut(text, conversation, self._tokenizer, self._length):
+            say_what_was_cut(log, lost, self._length)
+        return remembered(self._cache, text, self._embed, self._holding.device)
+
+    def _embed(self, text: str) -> Conditioning:
+        """Have the encoder read."""
         if self._pipeline is None:
             self._pipeline = self._load()
-        conversation = partial(self._encoder.conversation, self._pipeline.tokenizer)
-        if lost := words_cut(text, conversation, self._pipeline.tokenizer, self._length):
-            say_what_was_cut(log, lost, self._length)
         tokens, _ = self._pipeline.encode_prompt(
-            text, device=self._device, max_sequence_length=self._length, text_encoder_out_layers=self._layers
+            text, device=self._holding.device, max_sequence_length=self._length, text_encoder_out_layers=self._layers
         )
         return Conditioning(tokens[0].float())
 
@@ -101,7 +112,7 @@ class PromptReader:
             return
         dropped = weakref.ref(self._pipeline.text_encoder)
         self._pipeline = None
-        give_memory_back([dropped], self._device)
+        give_memory_back([dropped], self._holding.device)
 
     def _load(self) -> Any:
         """A pipeline that can do nothing but read.
@@ -109,15 +120,20 @@ class PromptReader:
         Only that half of the encoder that reads is kept, up to the layer after the last one that is asked for. What
         comes later, what writes answers and what sees pictures is a fifth to a quarter of its weights.
         """
-        network = read_part(self._encoder.network, self._folder / "text_encoder", self._dtype).get_decoder()
+        part = read_part(self._encoder.network, self._folder / "text_encoder", self._holding.computing)
+        network = part.get_decoder()
         del network.layers[self._layers[-1] + 1 :]  # one more, because hidden states are normalised after the last
         return self._encoder.pipeline(
-            text_encoder=network.to(self._device),
-            tokenizer=self._encoder.open_tokenizer(self._folder / "tokenizer", local_files_only=True),
+            text_encoder=self._holding.encoder(network),
+            tokenizer=self._tokenizer,
             transformer=None,
             vae=None,
             scheduler=None,
         )
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._encoder.open_tokenizer(self._folder / "tokenizer", local_files_only=True)
 
 
 def words_cut(text: str, conversation: Callable[[str], str], tokenizer: Any, length: int) -> str:

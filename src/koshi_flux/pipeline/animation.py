@@ -2,11 +2,14 @@
 
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from koshi_flux.errors import ModelError
 from koshi_flux.pipeline.notes import notes
 from koshi_flux.pipeline.place import settle
 from koshi_flux.pipeline.render import render
@@ -29,13 +32,24 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     animation = animation.resolved(model.spec)
     for note in notes(animation, model.spec):
         log.info(note)
+    model.check_loras({name: lora.file for name, lora in animation.lora.items()})
     history = run.resume(animation, model.device) if resume else run.begin(animation)
     with run.recording(animation, history) as record, closing(render(animation, model, history)) as frames:
         started = time.perf_counter()
-        for frame in frames:
+        for frame in _within_memory(frames, model):
             record(frame, time.perf_counter() - started)
             yield frame
             started = time.perf_counter()
+
+
+def _within_memory(frames: Iterator[Frame], model: FluxModel) -> Iterator[Frame]:
+    """The frames; when memory runs out, say what to change instead of where."""
+    try:
+        yield from frames
+    except torch.OutOfMemoryError as full:
+        raise ModelError(
+            f"memory ran out on {model.device}: {model.relief}, with --resume; the frames so far are kept"
+        ) from full
 
 
 class Pipeline:

@@ -8,21 +8,23 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec as find_module
 from pathlib import Path
 
+import psutil
 import torch
 
 from koshi_flux.errors import ModelError
 from koshi_flux.output.video import encoders
-from koshi_flux.pipeline.factory import SPECS, best_device, check_model
+from koshi_flux.pipeline.factory import SPECS, check_model
+from koshi_flux.pipeline.machine import best_device, plan_for, this_machine
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.version import VERSION
+from koshi_flux.weights.memory import MEMORY
 
 Fact = tuple[str, str]
 """What, and how it is here."""
 
 LIBRARIES = ("torch", "diffusers", "transformers", "av", "opencv-python-headless", "numpy")
-EXTRAS = {"plot": "matplotlib"}
-_WORKING_GB = 3.0
-"""Room for activations and the autoencoder besides the weights, at about one megapixel."""
+EXTRAS = {"plot": "matplotlib", "quant": "torchao"}
+Size = tuple[int, int] | None
 
 
 def facts() -> Iterator[Fact]:
@@ -32,7 +34,7 @@ def facts() -> Iterator[Fact]:
     for name in LIBRARIES:
         yield name, _version(name)
     yield "device", device_in_words()
-    yield "memory", f"{total_memory_gb():.0f} GB, {os.cpu_count()} processors"
+    yield "memory", f"{psutil.virtual_memory().total / 1e9:.0f} GB, {os.cpu_count()} processors"
     yield "free disk here", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
     for encoder, there in encoders().items():
         yield f"encoder {encoder}", "yes" if there else "missing: pip install --force-reinstall av"
@@ -47,30 +49,46 @@ def models() -> Iterator[tuple[FluxSpec, str, str]]:
 
 
 def weights_in_words(spec: FluxSpec) -> str:
-    """Where a model's weights are."""
+    """Where a model's weights are, and how many."""
     if spec.is_bundled:
         return "bundled" if is_whole(spec) else "broken: pip install --force-reinstall koshi-flux"
     if not spec.hub_id:
         return "needs no weights"
-    return "on this machine" if is_cached(spec) else "not downloaded"
+    folder = cached(spec)
+    return f"here, {size_gb(folder):.1f} GB" if folder else "not downloaded"
 
 
-def need_in_words(spec: FluxSpec) -> str:
-    """The memory that a model asks for, against what is here; the text encoder is gone before drawing starts."""
+def plans(spec: FluxSpec, precision: str, size: Size) -> Iterator[Fact]:
+    """What each kind of `--memory` would come to."""
+    for memory in MEMORY:
+        yield memory, need_in_words(spec, memory, precision, size)
+
+
+def need_in_words(spec: FluxSpec, memory: str = "auto", precision: str = "auto", size: Size = None) -> str:
+    """How a model would be held here, and what that takes; or that it does not fit."""
     if not any(spec.memory_gb):
         return "runs anywhere"
-    on_cpu = best_device() == "cpu"
-    need = max(spec.memory_gb) * (2 if on_cpu else 1) + _WORKING_GB
-    have = device_memory_gb()
-    verdict = "fits here" if have >= need else f"too large for {have:.0f} GB"
-    return f"{need:.0f} GB in {'fp32 on the CPU (slow)' if on_cpu else 'bf16'}: {verdict}"
+    try:
+        return plan_for(spec, cached(spec), best_device(), size, memory, precision).in_words()
+    except ModelError as too_large:
+        return str(too_large)
 
 
-def is_cached(spec: FluxSpec) -> bool:
-    """Whether a published model was downloaded."""
-    from huggingface_hub import try_to_load_from_cache
+def cached(spec: FluxSpec) -> Path | None:
+    """The folder of a published model that was downloaded whole; None where it was not."""
+    from koshi_flux.weights.hub import find_folder
 
-    return isinstance(try_to_load_from_cache(spec.hub_id, "model_index.json"), str)
+    try:
+        folder = find_folder(spec.hub_id, download=False)
+        check_model(str(folder))
+    except ModelError:
+        return None
+    return folder
+
+
+def size_gb(folder: Path) -> float:
+    """What a folder takes on disk, in GB."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
 
 
 def is_whole(spec: FluxSpec) -> bool:
@@ -86,22 +104,8 @@ def device_in_words() -> str:
     """The device that models would run on."""
     device = best_device()
     if device == "cuda":
-        return f"cuda: {torch.cuda.get_device_name()} with {device_memory_gb():.0f} GB"
+        return f"cuda: {torch.cuda.get_device_name()} with {this_machine(device).device_gb:.0f} GB free"
     return "mps: Apple GPU" if device == "mps" else f"cpu, {torch.get_num_threads()} threads: fine for nano"
-
-
-def device_memory_gb() -> float:
-    """Memory of the device that models would run on, in GB."""
-    if best_device() == "cuda":
-        return float(torch.cuda.get_device_properties(0).total_memory) / 1e9
-    return total_memory_gb()
-
-
-def total_memory_gb() -> float:
-    """The machine's own memory in GB; 0 where the system does not tell."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0.0
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
 def _version(name: str) -> str:

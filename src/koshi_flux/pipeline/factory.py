@@ -1,6 +1,7 @@
 """From a model's name or folder to a model. Imports no torch until one is loaded."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from koshi_flux.pipeline.animation import Pipeline
     from koshi_flux.shared.types import FluxModel
+
+log = logging.getLogger(__name__)
 
 FAMILIES = ("flux2", "flux1")
 """The folders that hold a family each: `folder` checks its models, `model` loads them. The first is the default."""
@@ -116,14 +119,27 @@ def _room(family: str, name: str) -> Any:
 
 
 def load_model(
-    version: FluxVersion | str | Path, device: "str | torch.device | None" = None, dtype: "torch.dtype | None" = None
+    version: FluxVersion | str | Path,
+    device: "str | torch.device | None" = None,
+    dtype: "torch.dtype | None" = None,
+    *,
+    memory: str = "auto",
+    precision: str = "auto",
+    size: tuple[int, int] | None = None,
 ) -> "FluxModel":
-    """Load a model.
+    """Load a model, held in memory so that it fits.
 
     Args:
         version: a known model, its name, or the folder of one.
         device: by default a CUDA or Apple GPU if there is one.
-        dtype: by default bfloat16 on a GPU and float32 on the CPU.
+        dtype: in which all is computed; by default bfloat16 on a GPU and float32 on the CPU.
+        memory: "full" keeps all weights on the device, "offload" and "minimal" fetch them block by block, "auto" takes
+            the fastest that fits.
+        precision: of the transformer's weights: "fp32", "bf16", "fp8", "int8", "nf4"; "auto" takes the best that fits.
+        size: (width, height) of the pictures to come; by default the model's own.
+
+    Raises:
+        ModelError: the model is unknown or damaged, or fits in no allowed way; the message says what would.
     """
     name = version.value if isinstance(version, FluxVersion) else str(version)
     spec = find_spec(name)
@@ -131,26 +147,30 @@ def load_model(
         from koshi_flux.toy.model import ToyModel
 
         return ToyModel()
+    from koshi_flux.pipeline.machine import best_device, plan_for
     from koshi_flux.weights.hub import find_folder
 
-    model: FluxModel
-    if spec is None:
-        folder = find_folder(name)
-        model = _room(_family_of(folder), "model").load(folder, None, device or best_device(), dtype)
-        return model
+    device = device or best_device()
+    if precision == "auto":
+        precision = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}.get(str(dtype), "auto")
+    source = find_folder(name if spec is None else spec.folder or spec.hub_id)
+    family = _family_of(source) if spec is None else spec.family
     with _reinstall_if_broken(spec):
-        source = spec.folder or spec.hub_id
-        model = _room(spec.family, "model").load(source, spec, device or best_device(), dtype)
-        return model
+        found = _room(family, "folder").check_folder(source)
+        plan = plan_for(spec or found, source, device, size, memory, precision)
+        if not found.is_bundled:
+            log.info("memory: %s", plan.in_words())
+        model: FluxModel = _room(family, "model").load(source, spec, device, dtype, plan)
+    return model
 
 
 @contextmanager
-def _reinstall_if_broken(spec: FluxSpec) -> Iterator[None]:
+def _reinstall_if_broken(spec: FluxSpec | None) -> Iterator[None]:
     """A bundled model cannot be downloaded again: say what mends it instead."""
     try:
         yield
     except ModelError as broken:
-        if not spec.is_bundled:
+        if spec is None or not spec.is_bundled:
             raise
         reason = str(broken).split(". ")[0]
         raise ModelError(
@@ -158,22 +178,19 @@ def _reinstall_if_broken(spec: FluxSpec) -> Iterator[None]:
         ) from broken
 
 
-def best_device() -> str:
-    """Where models run fastest on this machine."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def create_pipeline(
     version: FluxVersion | str | Path = FluxVersion.NANO,
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
+    *,
+    memory: str = "auto",
+    precision: str = "auto",
 ) -> "Pipeline":
-    """Load a model and make films with it: `create_pipeline("flux.2-klein-4b").generate_animation(...)`."""
+    """Load a model and make films with it: `create_pipeline("flux.2-klein-4b").generate_animation(...)`.
+
+    The arguments are those of `load_model`.
+    """
     from koshi_flux.pipeline.animation import Pipeline
 
     name = version.value if isinstance(version, FluxVersion) else str(version)
-    return Pipeline(load_model(version, device, dtype), name)
+    return Pipeline(load_model(version, device, dtype, memory=memory, precision=precision), name)

@@ -1,6 +1,6 @@
 """Reading a film's prompts: each distinct text once, then the text encoder goes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.parameters import PromptBlend
-from koshi_flux.shared.types import Conditioning, FluxModel
+from koshi_flux.shared.types import Conditioning, FluxModel, Latent
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,13 @@ class Conditionings:
     """What the text encoder made of every text of a film."""
 
     by_text: dict[str, Conditioning]
+    references: tuple[Latent, ...] = ()
 
     def blend(self, blend: PromptBlend) -> Conditioning:
-        """The weighted sum of the texts' embeddings."""
+        """The weighted sum of the texts' embeddings, with the pictures to look at."""
+        return replace(self._mixed(blend), references=self.references)
+
+    def _mixed(self, blend: PromptBlend) -> Conditioning:
         if len(blend) == 1:
             return self.by_text[blend[0][0]]
         parts = [self.by_text[text] for text, _ in blend]

@@ -1,6 +1,7 @@
 """The film, one frame after the other. Whoever holds the iterator decides about progress, preview and stopping."""
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import torch
 
@@ -8,6 +9,7 @@ from koshi_flux.feedback import correct
 from koshi_flux.modes import MODES
 from koshi_flux.pipeline.cadence import in_betweens
 from koshi_flux.pipeline.prompts import Conditionings, read_prompts
+from koshi_flux.pipeline.references import References
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.flow_matching import euler, mix, staircase
 from koshi_flux.shared.noise import frame_noise
@@ -24,15 +26,17 @@ def render(animation: Animation, model: FluxModel, history: History | None = Non
         history: where an earlier run stopped; the film goes on exactly as if it had not stopped.
     """
     animation = animation.resolved(model.spec)
-    prompts = read_prompts(animation, model)
+    prompts, references = read_prompts(animation, model), References(model, animation.picture_size)
+    model.use_loras(model.check_loras({name: lora.file for name, lora in animation.lora.items()}))
     mode = MODES[animation.mode]
     history = history or History()
     for path in animation.strides(after=None if history.previous is None else history.previous.index):
         picture = mode(history, path)
+        seen = replace(prompts, references=references.at(path[-1], history))
         if picture is None:
-            frame = invent(model, prompts, path[-1], animation.picture_size)
+            frame = invent(model, seen, path[-1], animation.picture_size)
         else:
-            frame = redraw(model, prompts, path[-1], correct(picture, history.reference, path[-1]))
+            frame = redraw(model, seen, path[-1], correct(picture, history.reference, path[-1]))
         if history.previous is not None:
             yield from in_betweens(history.previous, frame, path)
         yield frame
@@ -69,6 +73,7 @@ def denoise(
     model: FluxModel, prompts: Conditionings, parameters: FrameParameters, x: Latent, sigmas: tuple[float, ...]
 ) -> Frame:
     """Follow the model's velocity from the noised latent `x` at sigmas[0] down to a finished frame."""
+    model.set_loras(dict(parameters.lora))
     prompt = prompts.blend(parameters.prompt)
     negative = prompts.blend(parameters.negative) if model.spec.guidance == "true" else None
     latent = euler(lambda x, sigma: model.velocity(x, sigma, prompt, negative, parameters.guidance), x, sigmas)

@@ -3,8 +3,8 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,8 +20,11 @@ from pydantic import (
 )
 
 from koshi_flux.errors import SettingsError
+from koshi_flux.schedule.complaints import in_words
 from koshi_flux.schedule.curve import Schedule
+from koshi_flux.schedule.lora import Lora, located, read_loras
 from koshi_flux.schedule.prompts import PromptSchedule
+from koshi_flux.schedule.references import beside, read_references, reference_at, written
 from koshi_flux.schedule.strength import denoise_from_strength
 from koshi_flux.shared.parameters import FrameParameters, PromptBlend
 from koshi_flux.shared.spec import FluxSpec
@@ -38,6 +41,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "strength_schedule": (0.0, 1.0),
     "steps": (1.0, 1000.0),
     "guidance": (0.0, 100.0),
+    "lora": (-2.0, 2.0),
     "color_strength": (0.0, 1.0),
     "contrast": (0.0, 100.0),
     "sharpen": (0.0, 100.0),
@@ -68,6 +72,14 @@ def _prompts(value: object) -> object:
     return {str(key): text for key, text in value.items()} if isinstance(value, Mapping) else value
 
 
+def _loras(value: object, info: Any) -> dict[str, Lora]:
+    return read_loras(value, info.data.get("dialect", "koshi"))
+
+
+def _references(value: object) -> dict[str, str]:
+    return written(read_references(value))
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -75,6 +87,8 @@ def _lower(value: object) -> object:
 Keyframed = Annotated[Schedule, PlainValidator(_schedule)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Prompts = Annotated[dict[str, str], BeforeValidator(_prompts)]
+Loras = Annotated[dict[str, Lora], PlainValidator(_loras)]
+References = Annotated[dict[str, str], PlainValidator(_references)]
 
 
 def _constant(value: float, says: str) -> Any:
@@ -122,6 +136,13 @@ class Animation(BaseModel):
     )
     steps: Keyframed | None = Field(default=None, description="schedule: Euler steps per drawn frame; the model's own")
     guidance: Keyframed | None = Field(default=None, description="schedule: guidance scale; the model's own")
+    lora: Loras = Field(
+        default_factory=dict, description="LoRAs by name: {style = {file = 'style.safetensors', strength = 0.8}}"
+    )
+
+    reference: References = Field(
+        default_factory=dict, description="pictures to draw by the sight of, by frame: first, previous, a file"
+    )
 
     angle: Keyframed = _constant(0, "schedule: degrees per frame, counter-clockwise")
     zoom: Keyframed = _constant(1, "schedule: magnification per frame, more than 1 moves in")
@@ -163,7 +184,9 @@ class Animation(BaseModel):
         try:
             animation = handler(settings)
         except ValidationError as invalid:
-            raise SettingsError("\n".join(_in_words(error) for error in invalid.errors())) from None
+            raise SettingsError(
+                "\n".join(in_words(error, list(cls.model_fields)) for error in invalid.errors())
+            ) from None
         animation._check()
         return animation
 
@@ -178,8 +201,9 @@ class Animation(BaseModel):
 
     @cached_property
     def schedules(self) -> dict[str, Schedule]:
-        """Every schedule that the film gives or keeps at its default, by name."""
-        return {name: value for name in Animation.model_fields if isinstance(value := getattr(self, name), Schedule)}
+        """Every schedule that the film gives or keeps at its default, by name; those of LoRAs as "lora.name"."""
+        own = {name: value for name in Animation.model_fields if isinstance(value := getattr(self, name), Schedule)}
+        return own | {f"lora.{name}": lora.strength for name, lora in self.lora.items()}
 
     @cached_property
     def _values(self) -> dict[str, Values]:
@@ -225,8 +249,14 @@ class Animation(BaseModel):
         if "steps" in numbers:
             numbers["steps"] = round(numbers["steps"])
         prompt, negative = self._prompt_values[frame]
-        constants = {name: getattr(self, name) for name in ("seed", "denoise_mode", "border", "kernel", "color_coherence")}
-        return FrameParameters(frame=frame, prompt=prompt, negative=negative, **constants, **numbers)
+        constants = {
+            name: getattr(self, name) for name in ("seed", "denoise_mode", "border", "kernel", "color_coherence")
+        }
+        reference = reference_at(read_references(self.reference), frame)
+        lora = tuple((name, float(self.values(f"lora.{name}")[frame])) for name in self.lora)
+        return FrameParameters(
+            frame=frame, prompt=prompt, negative=negative, lora=lora, reference=reference, **constants, **numbers
+        )
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -271,7 +301,7 @@ class Animation(BaseModel):
             after = drawn
 
     def resolved(self, spec: FluxSpec) -> "Animation":
-        """The same film with the model's defaults and a definite seed written in."""
+        """The same film with the model's defaults, a definite seed and the whole paths of its files written in."""
         left: dict[str, object] = {}
         if "model" not in self.model_fields_set:
             left["model"] = self.model  # a film on disk names it, whatever the default of a later version
@@ -285,6 +315,10 @@ class Animation(BaseModel):
             left["guidance"] = spec.default_guidance
         if self.seed < 0:
             left["seed"] = int.from_bytes(os.urandom(4))
+        if self.lora:
+            left["lora"] = located(self.lora, Path.cwd())
+        if self.reference:
+            left["reference"] = beside(self.reference, Path.cwd())
         return self.replaced(**left) if left else self
 
     def replaced(self, **changes: object) -> "Animation":
@@ -317,55 +351,8 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _check_range(name: str, values: Values) -> None:
-    low, high = RANGES.get(name, (-np.inf, np.inf))
+    low, high = RANGES.get(name.partition(".")[0], (-np.inf, np.inf))
     outside = np.flatnonzero((values < low) | (values > high))
     if outside.size:
         frame = int(outside[0])
         raise SettingsError(f"{name}: {values[frame]:g} at frame {frame}; it must lie in [{low:g}, {high:g}]")
-
-
-def _in_words(error: Any) -> str:
-    """One pydantic error as a sentence."""
-    key = str(error["loc"][0]) if error["loc"] else "film"
-    if error["type"] == "extra_forbidden":
-        return unknown_key(key)
-    if error["type"] == "missing" or (key == "prompts" and error["type"] == "too_short"):
-        return f"{key}: a film needs at least one, e.g. prompts = {{0 = 'a quiet lake at dawn'}}"
-    said = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Input ")
-    return (
-        f"{key}: should be {said}, got {error['input']!r}"
-        if said[0] != "m"
-        else f"{key}: {said}, got {error['input']!r}"
-    )
-
-
-ELSEWHERE = {
-    "prompt": "prompts",
-    "animation_prompts": "prompts",
-    "width": "size",
-    "height": "size",
-    "w": "size",
-    "h": "size",
-    "max_frames": "frames",
-    "num_frames": "frames",
-    "diffusion_cadence": "cadence",
-    "strength": "strength_schedule",
-    "num_inference_steps": "steps",
-    "steps_schedule": "steps",
-    "guidance_scale": "guidance",
-    "cfg_scale_schedule": "guidance",
-    "distilled_cfg_scale_schedule": "guidance",
-    "noise_schedule": "noise",
-    "contrast_schedule": "contrast",
-    "amount_schedule": "sharpen",
-    "animation_mode": "mode",
-    "version": "model",
-}
-"""What our settings are called in Deforum and diffusers."""
-
-
-def unknown_key(key: str) -> str:
-    """What to say about a setting that does not exist."""
-    known = list(Animation.model_fields)
-    meant = ELSEWHERE.get(key.lower()) or next(iter(get_close_matches(key.lower(), known, n=1, cutoff=0.5)), None)
-    return f"unknown key {key!r}" + (f", did you mean {meant!r}?" if meant else f"; known keys are {', '.join(known)}")

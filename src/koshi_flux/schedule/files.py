@@ -8,6 +8,8 @@ from typing import Any
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.schedule.curve import Schedule
+from koshi_flux.schedule.lora import FULLY, Lora, changed, located
+from koshi_flux.schedule.references import beside
 from koshi_flux.version import VERSION
 
 FORMAT = 1
@@ -31,16 +33,25 @@ def load_film(path: Path | str, overrides: Iterable[str] = ()) -> Animation:
         raise SettingsError(f"no film file at {path}") from None
     except (OSError, UnicodeDecodeError) as unreadable:
         raise SettingsError(f"{path} cannot be read as a film file: {unreadable}") from None
-    return parse_film(text, str(path), overrides)
+    return parse_film(text, str(path), overrides, path.parent)
 
 
-def parse_film(text: str, origin: str = "film", overrides: Iterable[str] = ()) -> Animation:
-    """Read the text of a film file; `origin` is what error messages call it."""
+def parse_film(text: str, origin: str = "film", overrides: Iterable[str] = (), folder: Path | None = None) -> Animation:
+    """Read the text of a film file.
+
+    Args:
+        origin: what error messages call it.
+        overrides: "key=value" texts that take the place of its settings.
+        folder: where files are looked for that it names; None leaves them as they are written.
+    """
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as broken:
         raise SettingsError(f"{origin} is not valid TOML: {broken}") from None
     _check_format(settings.pop("koshi", None), origin)
+    for key, find in (("lora", located), ("reference", beside)):
+        if folder is not None and key in settings:
+            settings[key] = find(settings[key], folder)
     for override in overrides:
         apply_override(settings, override)
     try:
@@ -50,13 +61,16 @@ def parse_film(text: str, origin: str = "film", overrides: Iterable[str] = ()) -
 
 
 def apply_override(settings: dict[str, Any], override: str) -> None:
-    """Set one "key=value" in `settings`; "prompts.60=a city" reaches into the prompts."""
+    """Set one "key=value" in `settings`; "prompts.60=a city" and "lora.style=0.5" reach into tables."""
     key, equals, value = override.partition("=")
     key, _, inner = key.strip().partition(".")
     if not equals or not key:
         raise SettingsError(f"--set takes key=value, e.g. --set zoom='0:(1.02)', got {override!r}")
     if not inner:
         settings[key] = _toml_value(value)
+        return
+    if key == "lora":
+        settings[key] = changed(settings.get(key), inner, _toml_value(value))
         return
     held = settings.get(key, {})
     settings[key] = {**({"0": held} if isinstance(held, str) else held), inner: value.strip()}
@@ -72,13 +86,17 @@ def dump_film(animation: Animation, comment: str = "") -> str:
         document.add(tomlkit.comment(line))
     document.add("koshi", tomlkit.item(FORMAT))
     given = animation.given()
-    prompts = given.pop("prompts")
+    prompts, loras, references = given.pop("prompts"), given.pop("lora", {}), given.pop("reference", {})
     for name, value in given.items():
         if value is not None:
             document.add(name, tomlkit.item(_plain(value)))
     table = tomlkit.table()
     table.update(prompts)
     document.add("prompts", table)
+    if references:
+        document.add("reference", tomlkit.item(references))
+    if loras:
+        document.add("lora", tomlkit.item({name: _table(lora) for name, lora in loras.items()}))
     return tomlkit.dumps(document)
 
 
@@ -102,6 +120,11 @@ def _toml_value(text: str) -> object:
         return tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         return text.strip()
+
+
+def _table(lora: Lora) -> dict[str, object]:
+    """A LoRA without a strength that is the default."""
+    return {"file": lora.file} | ({} if lora.strength == FULLY else {"strength": _plain(lora.strength)})
 
 
 def _plain(value: object) -> object:

@@ -14,7 +14,7 @@ class FluxSpec:
     Args:
         name: what users type and what film.toml records, e.g. "flux.2-klein-4b".
         aliases: other spellings that people type.
-        family: the folder that films with it: "toy", "flux2".
+        family: the folder that films with it: "toy", "flux1", "flux2".
         hub_id: the repository on the Hugging Face hub; "" for models that are not downloaded.
         folder: where the weights of a bundled model lie; None for all others.
         licence: of the weights.
@@ -29,6 +29,7 @@ class FluxSpec:
         text_encoder: what reads the prompt.
         text_tokens: prompts are padded or cut to so many tokens.
         text_layers: hidden states of the text encoder that are read side by side; () where only its last one is.
+        references: whether it can look at other pictures while it draws.
         memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
     """
 
@@ -49,6 +50,7 @@ class FluxSpec:
     text_encoder: str = ""
     text_tokens: int = 512
     text_layers: tuple[int, ...] = ()
+    references: bool = False
     memory_gb: tuple[float, float] = (0.0, 0.0)
 
     @property

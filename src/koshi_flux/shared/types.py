@@ -1,7 +1,9 @@
 """The words of the loop: pictures, latents, frames, history, and what a model must be able to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -118,6 +120,8 @@ class FluxModel(Protocol):
 
     spec: FluxSpec
     device: torch.device
+    relief: str
+    """What a user can change when memory runs out."""
 
     def encode_prompt(self, text: str) -> Conditioning:
         """Read a prompt. The text encoder is loaded when first needed and stays until it is released."""
@@ -125,6 +129,22 @@ class FluxModel(Protocol):
 
     def release_text_encoder(self) -> None:
         """Free the text encoder's memory; a later `encode_prompt` loads it again."""
+        ...
+
+    def check_loras(self, files: Mapping[str, str]) -> Mapping[str, Path]:
+        """Where LoRAs are, by name, given as files or places on the hub; nothing is loaded.
+
+        Raises:
+            ModelError: one is not there, or was made for another model.
+        """
+        ...
+
+    def use_loras(self, files: Mapping[str, Path]) -> None:
+        """Draw with these LoRAs, by name, and no others; if one does not fit, nothing changes."""
+        ...
+
+    def set_loras(self, strengths: Mapping[str, float]) -> None:
+        """How strongly each is added from now on; those not named are not."""
         ...
 
     def encode(self, image: Image) -> Latent:

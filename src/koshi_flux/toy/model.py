@@ -6,13 +6,16 @@ power spectrum of nature, what the prompt says is a painting. From the guess fol
 v = (x - guess) / sigma. The latent is the picture itself, 8x8 pixels to a latent pixel, and loses nothing.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from koshi_flux.errors import ModelError
 from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.types import Conditioning, Image, Latent
 from koshi_flux.toy.config import TOY
@@ -30,6 +33,7 @@ class ToyModel:
 
     spec = TOY
     device = torch.device("cpu")
+    relief = "take a smaller size"
 
     def encode_prompt(self, text: str) -> Conditioning:
         """One token: the features of the landscape that the words describe."""
@@ -37,6 +41,18 @@ class ToyModel:
 
     def release_text_encoder(self) -> None:
         """Nothing to free."""
+
+    def check_loras(self, files: Mapping[str, str]) -> Mapping[str, Path]:
+        """There are no weights that a LoRA could change."""
+        if files:
+            raise ModelError("the toy model has no weights that a LoRA could change: choose a FLUX, such as klein-4b")
+        return {}
+
+    def use_loras(self, files: Mapping[str, Path]) -> None:
+        """Nothing to load."""
+
+    def set_loras(self, strengths: Mapping[str, float]) -> None:
+        """Nothing to add."""
 
     def encode(self, image: Image) -> Latent:
         """Gather 8x8 pixels into each latent pixel."""

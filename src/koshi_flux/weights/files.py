@@ -50,7 +50,8 @@ def must_exist(file: Path) -> None:
     if file.is_file():
         return
     part = file.parent
-    halves = sorted(part.parent.glob(f"**/{part.name}/*.incomplete"))
+    cache = part.parent.parent.parent / "blobs"  # where the hub's library keeps what it downloads
+    halves = sorted([*part.parent.glob(f"**/{part.name}/*.incomplete"), *cache.glob("*.incomplete")])
     stopped = f" (a download stopped halfway: {halves[0]})" if halves else ""
     raise ModelError(f"{part.parent} is incomplete: {part.name}/{file.name} is missing{stopped}. Download it again")
 

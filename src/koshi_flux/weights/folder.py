@@ -8,19 +8,24 @@ from typing import Any
 from koshi_flux.errors import ModelError
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.files import check_weights, must_exist, read_json, weight_files
+from koshi_flux.weights.lora_layers import Target
+from koshi_flux.weights.model_files import ModelFiles
+from koshi_flux.weights.single_file import part_of
 
 
-def read_index(folder: Path, parts: str, download: str) -> dict[str, Any]:
+def read_index(folder: ModelFiles, parts: str, download: str) -> Mapping[str, Any]:
     """What a model folder says it is.
 
     Args:
         parts: what must lie beside model_index.json, in words, for who gave the wrong folder.
         download: the command that makes a folder as it should be.
     """
-    if folder.is_file():
+    if folder.index is not None:
+        return folder.index
+    if folder.root.is_file():
         raise ModelError(
-            f"{folder} is a single file; models are read from folders with a model_index.json and a folder for each "
-            f"part, such as {download} makes"
+            f"{folder} is a single file; give it as the model, and what it needs beside it is found, or the folder of "
+            f"a model, such as {download} makes"
         )
     if not (folder / "model_index.json").is_file():
         raise ModelError(
@@ -30,27 +35,36 @@ def read_index(folder: Path, parts: str, download: str) -> dict[str, Any]:
     return read_json(folder / "model_index.json")
 
 
-def read_config(part: Path, needed: tuple[str, ...], model: str, half: str = "") -> dict[str, Any]:
-    """What a part says of itself, which must be all that is `needed` of a part of that `model`.
+def read_config(folder: ModelFiles, name: str, needed: tuple[str, ...], model: str, half: str = "") -> dict[str, Any]:
+    """What a part says of itself, or what its shapes say; it must be all that is `needed` of a part of that `model`.
 
     Args:
+        name: of the part.
         half: the entry about the half in use where a part can do more, such as "text_config" where it also sees.
     """
+    part = folder / name
+    if part.is_file():
+        return part_of(part, name).config()
     must_exist(part / "config.json")
     config = read_json(part / "config.json")
     if isinstance(config.get(half), dict):
         config = {**config[half], **config}
     for key in needed:
         if config.get(key) is None:
-            raise ModelError(f"{part / 'config.json'} states no {key}: this is not the {part.name} of a {model}")
+            raise ModelError(f"{part / 'config.json'} states no {key}: this is not the {name} of a {model}")
     return config
 
 
-def check_parts(folder: Path, weights: Mapping[str, str]) -> None:
+def target_of(folder: ModelFiles, name: str) -> Target:
+    """The layers of a model that LoRAs can change; `name` is what messages call it."""
+    return Target.of_config(name, read_config(folder, "transformer", ("_class_name",), name))
+
+
+def check_parts(folder: ModelFiles, weights: Mapping[str, str]) -> None:
     """Are the weights of all parts whole? `weights` names each part's file, unless an index lists several."""
     for part, single in weights.items():
-        for file in weight_files(folder / part / single):
-            check_weights(file)
+        for file in [] if (folder / part).is_file() else weight_files(folder / part / single):
+            check_weights(file)  # files that hold a part without its folder were checked as their headers were read
 
 
 def check_tokenizer(part: Path, older: tuple[str, ...] = ()) -> None:
@@ -62,7 +76,7 @@ def check_tokenizer(part: Path, older: tuple[str, ...] = ()) -> None:
             read_json(part / name)
 
 
-def own_row(folder: Path, like: FluxSpec, vae: Mapping[str, Any], text_encoder: str, tokenizer: str) -> FluxSpec:
+def own_row(folder: ModelFiles, like: FluxSpec, vae: Mapping[str, Any], text_encoder: str, tokenizer: str) -> FluxSpec:
     """The row of a model that nobody published: `like` another, but nothing is claimed that its files do not say.
 
     Args:
@@ -75,7 +89,7 @@ def own_row(folder: Path, like: FluxSpec, vae: Mapping[str, Any], text_encoder: 
     read = min(like.text_tokens, longest) if isinstance(longest, int) and longest > 0 else like.text_tokens
     return replace(
         like,
-        name=folder.resolve().name,
+        name=folder.name,
         aliases=(),
         hub_id="",
         licence="",

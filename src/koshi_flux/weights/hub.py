@@ -1,7 +1,7 @@
 """Where a model is: a folder here, or a repository of the Hugging Face hub, brought here once. Imports no torch."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,24 +20,24 @@ from koshi_flux.errors import ModelError
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 """owner/name, as in "black-forest-labs/FLUX.2-klein-4B"."""
 
-FILES = (
-    "model_index.json",
-    "scheduler/*.json",
-    "transformer/*",
-    "vae/*",
-    "text_encoder/*",
-    "text_encoder_2/*",
-    "tokenizer/*",
-    "tokenizer_2/*",
+PARTS = (
+    "scheduler",
+    "transformer",
+    "vae",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
 )
 """What is downloaded: the repositories hold the same weights once more as a single file, which is not needed."""
 
 
-def find_folder(source: str | Path, *, download: bool = True) -> Path:
+def find_folder(source: str | Path, *, parts: Iterable[str] = PARTS, download: bool = True) -> Path:
     """The local folder of a model.
 
     Args:
         source: a folder, or a repository of the hub.
+        parts: what is needed of a repository.
         download: whether a repository that is not here yet, or not all of it, is brought here.
     """
     folder = Path(source).expanduser()
@@ -45,7 +45,7 @@ def find_folder(source: str | Path, *, download: bool = True) -> Path:
         return folder
     if not REPOSITORY.fullmatch(str(source)):
         raise ModelError(f"there is no folder {folder}: give a folder, or a repository of the hub as owner/name")
-    return _repository(str(source), download)
+    return _repository(str(source), ["model_index.json", *(f"{part}/*" for part in parts)], download)
 
 
 def find_file(source: str | Path, suffix: str = ".safetensors", *, download: bool = True) -> Path:
@@ -95,10 +95,10 @@ def _only(source: str, suffix: str, files: list[str]) -> str:
     )
 
 
-def _repository(name: str, download: bool) -> Path:
-    """The folder in the hub's cache that holds a repository."""
+def _repository(name: str, files: list[str], download: bool) -> Path:
+    """The folder in the hub's cache that holds these files of a repository."""
     with _in_words(name, download, f"run `hf download {name} --local-dir FOLDER` and give that FOLDER as the model"):
-        return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=not download))
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=not download))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ AUTOENCODER = 0.16
 """Weights of both families' autoencoders (84 million parameters)."""
 _POSSIBLE: dict[str, tuple[Precision, ...]] = {
     "cuda": ("bf16", "fp8", "int8", "nf4", "fp32"),
-    "mps": ("bf16",),
+    "mps": ("bf16", "fp32"),
     "cpu": ("fp32", "bf16", "fp8", "int8"),
 }
 """What weights can be held in; the first two are chosen from where nobody asks for one."""
@@ -131,6 +131,13 @@ class MemoryPlan:
         beside = 0.0 if on_cpu else self.ram_gb
         return 1.1 * self.peak_gb <= machine.device_gb and 1.1 * beside <= machine.ram_gb
 
+    @property
+    def relief(self) -> str:
+        """What to change when memory runs out all the same."""
+        if self.transformer == "device":
+            return "take --memory offload, or --memory minimal"
+        return "take a smaller size or a smaller model" if self.tiled else "take --memory minimal"
+
     def in_words(self) -> str:
         """What is done where, and the peak that is expected."""
         wait = {"device": "on the device", "ram": "fetched from main memory block by block", "disk": "read from disk"}
@@ -160,12 +167,6 @@ def plan_memory(need: Need, machine: Machine, memory: str = "auto", precision: s
         f"too large for this machine: {least.in_words()}, but {machine.device_gb:.1f} GB are free on {machine.device}"
         f" and {machine.ram_gb:.1f} GB beside it{cheaper or '; take a smaller model or a smaller size'}"
     )
-
-
-def cheaper_than(plan: MemoryPlan, need: Need, machine: Machine) -> MemoryPlan | None:
-    """The next plan that needs less, for a run that ran out of memory; None when there is none."""
-    less = (each.filled(need) for each in _candidates(machine, "auto", "auto", need))
-    return next((each for each in less if each.peak_gb < 0.95 * plan.peak_gb), None)
 
 
 def _candidates(machine: Machine, memory: str, precision: str, need: Need) -> Iterator[MemoryPlan]:

@@ -1,4 +1,4 @@
-"""One part of a model folder, read from disk."""
+"""One part of a model, read from disk: from its folder, or out of a single file."""
 
 from pathlib import Path
 from typing import Any
@@ -6,15 +6,23 @@ from typing import Any
 import torch
 
 from koshi_flux.errors import ModelError
+from koshi_flux.weights.from_file import read_from_file
 
 
-def read_part(kind: Any, part: Path, dtype: torch.dtype) -> Any:
-    """Load a part as an object of class `kind`, on the CPU.
+def read_part(kind: Any, part: Path, dtype: torch.dtype, bits: Any = None) -> Any:
+    """Load a part as an object of class `kind`, on the CPU, from its folder or from a file that holds it.
+
+    `bits` is diffusers' quantisation config, for a transformer that is to be read in fewer bits than `dtype` has.
 
     Both libraries only warn when weights are missing, and fill them up with random ones: that is refused here.
     """
+    if part.is_file():
+        return read_from_file(kind, part, dtype, bits)
+    options = {"quantization_config": bits} if bits else {}
     try:
-        model, report = kind.from_pretrained(part, dtype=dtype, local_files_only=True, output_loading_info=True)
+        model, report = kind.from_pretrained(
+            part, dtype=dtype, local_files_only=True, output_loading_info=True, **options
+        )
     except (OSError, ValueError, RuntimeError) as unfit:
         reason = str(unfit).split(". ")[0]
         raise ModelError(

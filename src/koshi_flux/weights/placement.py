@@ -1,18 +1,59 @@
 """Puts a part of a model where its memory plan says, so that computing with it stays what it was."""
 
+import os
 import shutil
 import tempfile
 import weakref
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 
 from koshi_flux.errors import ModelError
-from koshi_flux.weights.memory import Placement, Precision
+from koshi_flux.weights.memory import MemoryPlan, Placement, Precision
 
 ROUNDED_BADLY = ("norm", "embed", "proj_out", "modulation", "time_", "guidance")
 """Layers that are kept in full where others are held in 8 bits: few weights, and everything passes through them."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How the parts of one model are held: by which plan, on which device, computing in which type."""
+
+    device: torch.device
+    computing: torch.dtype
+    plan: MemoryPlan
+
+    @classmethod
+    def of(cls, device: str | torch.device, dtype: torch.dtype | None, plan: MemoryPlan | None) -> "Holding":
+        """By default all on the device, computing in bfloat16, on a CPU in float32."""
+        device = torch.device(device)
+        on_cpu = device.type == "cpu"
+        plan = plan or MemoryPlan("fp32" if on_cpu else "bf16")
+        exact = {"fp32": torch.float32, "bf16": torch.bfloat16}
+        return cls(device, dtype or exact.get(plan.precision, torch.float32 if on_cpu else torch.bfloat16), plan)
+
+    @cached_property
+    def reading(self) -> Any:
+        """What to tell diffusers as it reads a transformer: in how many bits, where they are fewer than 8."""
+        return nf4_settings(self.plan.precision, self.computing)
+
+    def transformer(self, part: Any) -> Any:
+        """Put the transformer in its place."""
+        return place(hold_in(part, self.plan.precision, self.computing), self.plan.transformer, self.device)
+
+    def encoder(self, part: Any) -> Any:
+        """Put a text encoder in its place."""
+        return place(part, self.plan.encoder, self.device)
+
+    def autoencoder(self, part: Any) -> Any:
+        """Put the autoencoder on the device, working in tiles if the plan says so."""
+        if self.plan.tiled:
+            part.enable_tiling()
+        # torch's `to`, because diffusers' own warns of parts to be kept in float32, of which ours have none
+        return torch.nn.Module.to(part, self.device, self.computing)
 
 
 def place(part: Any, placement: Placement, device: torch.device) -> Any:
@@ -25,11 +66,22 @@ def place(part: Any, placement: Placement, device: torch.device) -> Any:
         return torch.nn.Module.to(part, device)
     options: dict[str, Any] = {"use_stream": device.type == "cuda"}
     if placement == "disk":
-        folder = tempfile.mkdtemp(prefix="koshi-weights-")
+        _untie(part)
+        folder = tempfile.mkdtemp(prefix="koshi-weights-", dir=os.environ.get("KOSHI_CACHE"))
         weakref.finalize(part, shutil.rmtree, folder, ignore_errors=True)
         options["offload_to_disk_path"] = folder
     apply_group_offloading(part, device, torch.device("cpu"), **_grouping(part), **options)
     return part
+
+
+def _untie(part: torch.nn.Module) -> None:
+    """Give every layer weights of its own: of shared ones, diffusers would write an emptied copy."""
+    seen: set[int] = set()
+    for layer in part.modules():
+        for name, weight in list(layer.named_parameters(recurse=False)):
+            if id(weight) in seen:
+                layer.register_parameter(name, torch.nn.Parameter(weight.detach().clone(), requires_grad=False))
+            seen.add(id(weight))
 
 
 def _grouping(part: torch.nn.Module) -> dict[str, Any]:

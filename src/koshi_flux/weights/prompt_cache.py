@@ -7,9 +7,10 @@ that prompts are padded to, and the text. Reading the same film again then needs
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -74,6 +75,19 @@ class PromptCache:
         self._identity = self._identity or identity(self._parts)
         key = hashlib.sha256("\0".join((self._identity, self._setting, text)).encode()).hexdigest()
         return self._folder / f"{key[:40]}.safetensors"
+
+
+def remembered(
+    cache: PromptCache | None, text: str, read: Callable[[str], Conditioning], device: torch.device
+) -> Conditioning:
+    """A prompt's embeddings from the cache or, the first time, by reading it."""
+    found = cache.get(text) if cache else None
+    if found is None:
+        found = read(text)
+        if cache:
+            cache.put(text, found)
+    pooled = None if found.pooled is None else found.pooled.to(device)
+    return Conditioning(found.tokens.to(device), pooled)
 
 
 def cache_for(parts: Sequence[Path], setting: str) -> PromptCache | None:
