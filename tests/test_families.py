@@ -59,11 +59,9 @@ def test_a_film_is_the_same_wherever_weights_wait(folder):
 
 def written_lora(folder: str, file: Path) -> str:
     width = load_file(Path(folder) / "transformer/diffusion_pytorch_model.safetensors")[f"{LAYER}.weight"].shape[0]
-    save_file(
-        {f"transformer.{LAYER}.lora_{end}.weight": torch.randn(4, width) for end in "A"}
-        | {f"transformer.{LAYER}.lora_B.weight": torch.randn(width, 4)},
-        file,
-    )
+    dice = torch.Generator().manual_seed(0)
+    factors = {"A": torch.randn(4, width, generator=dice), "B": 3 * torch.randn(width, 4, generator=dice)}
+    save_file({f"transformer.{LAYER}.lora_{end}.weight": factor for end, factor in factors.items()}, file)
     return str(file)
 
 

@@ -21,34 +21,54 @@ class KoshiFlux:
         KoshiFlux().animate(prompt="a misty sea at dawn", zoom="0:(1.0), 60:(1.03)", frames=60)
 
     Args:
-        model: a known model (`koshi models` lists them), or the folder of one; by default nano, which is bundled.
+        model: a known model (`koshi models` lists them), the folder of one, or a file; by default nano, which is bundled.
         device: by default a CUDA or Apple GPU if there is one.
         dtype: by default bfloat16 on a GPU and float32 on the CPU.
+        vae: another autoencoder than the model's own: a file or folder.
+        text_encoder: the same for what reads prompts; of two, any, separated by a comma.
         memory: "full", "offload" or "minimal"; "auto" takes the fastest that fits (docs/models.md).
         precision: of the transformer's weights, "bf16", "fp8" ...; "auto" takes the best that fits.
+        compile: whether the transformer is compiled when it first draws: slow at first, then faster.
+        attention: one of diffusers' attention backends; "auto" takes torch's own.
 
     Raises:
         ModelError: the model is unknown, or its folder is incomplete.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two things, and ways to hold them by name
         self,
         model: FluxVersion | str | Path = FluxVersion.NANO,
         device: "str | torch.device | None" = None,
         dtype: "torch.dtype | None" = None,
         *,
+        vae: str = "",
+        text_encoder: str = "",
         memory: str = "auto",
         precision: str = "auto",
+        compile: bool = False,
+        attention: str = "auto",
     ):
         self.name = model.value if isinstance(model, FluxVersion) else str(model)
         self._device, self._dtype = device, dtype
         self._memory, self._precision = memory, precision
-        self.spec = check_model(self.name)
+        self._compile, self._attention = compile, attention
+        self._vae, self._text_encoder = vae, text_encoder
+        self.spec = check_model(self.name, vae, text_encoder)
 
     @cached_property
     def model(self) -> "FluxModel":
         """The loaded model."""
-        return load_model(self.name, self._device, self._dtype, memory=self._memory, precision=self._precision)
+        return load_model(
+            self.name,
+            self._device,
+            self._dtype,
+            vae=self._vae,
+            text_encoder=self._text_encoder,
+            memory=self._memory,
+            precision=self._precision,
+            compile=self._compile,
+            attention=self._attention,
+        )
 
     def animate(
         self,

@@ -49,6 +49,10 @@ Memory = Annotated[
 Precision = Annotated[
     str, typer.Option("--precision", help="Of the weights: auto, fp32, bf16, fp8, int8, nf4.", metavar="BITS")
 ]
+Attention = Annotated[
+    str, typer.Option("--attention", help="One of diffusers' attention backends, e.g. flash, sage.", metavar="NAME")
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the model: slow at first, then faster.")]
 Model = Annotated[str | None, typer.Option("--model", help="A known model's name, or the folder of one.")]
 
 
@@ -96,13 +100,15 @@ def render(
     new: Annotated[bool, typer.Option("--new", help="Number the folder if it is taken.")] = False,
     memory: Memory = "auto",
     precision: Precision = "auto",
+    compile: Compile = False,
+    attention: Attention = "auto",
 ) -> None:
     """Render a film."""
     from koshi_flux.pipeline.factory import check_model
     from koshi_flux.pipeline.place import RUNS, settle, unused
 
     animation = _load(film, overrides, model)
-    spec = check_model(animation.model)
+    spec = check_model(animation.model, animation.vae, animation.text_encoder)
     place = out or (film if film.is_dir() else RUNS / film.stem)
     path = settle(animation, spec, unused(place) if new else place, resume)
     _say_film(animation, spec)
@@ -115,7 +121,14 @@ def render(
 
     with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
         drawn_by = load_model(
-            animation.model, memory=memory, precision=precision, size=animation.resolved(spec).picture_size
+            animation.model,
+            vae=animation.vae,
+            text_encoder=animation.text_encoder,
+            memory=memory,
+            precision=precision,
+            size=animation.resolved(spec).picture_size,
+            compile=compile,
+            attention=attention,
         )
         frames = shoot(animation, drawn_by, path, resume)
         done = 0
@@ -138,7 +151,7 @@ def check(film: Film, overrides: Overrides = None, model: Model = None) -> None:
     from koshi_flux.pipeline.factory import check_model
 
     animation = _load(film, overrides, model)
-    spec = check_model(animation.model)
+    spec = check_model(animation.model, animation.vae, animation.text_encoder)
     _say_film(animation, spec)
     moving = animation.moving()
     typer.echo(f"moving: {', '.join(moving)}" if moving else "moving: nothing, the camera stands still")
@@ -157,7 +170,7 @@ def preview(
     animation = _load(film, overrides, None)
     path = out or Path(f"{film.stem}-preview.mp4")
     check_output(path)
-    spec = check_model(animation.model)
+    spec = check_model(animation.model, animation.vae, animation.text_encoder)
 
     from rich.progress import track
 

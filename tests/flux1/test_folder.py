@@ -118,7 +118,9 @@ def test_a_folder_without_index(tmp_path: Path):
 
 
 def test_a_single_file_is_no_folder(folder: Path):
-    with pytest.raises(ModelError, match=r"is a single file; give it as the model, .* or the folder of a model, such as"):
+    with pytest.raises(
+        ModelError, match=r"is a single file; give it as the model, .* or the folder of a model, such as"
+    ):
         check_folder(folder / TRANSFORMER)
 
 

@@ -292,7 +292,9 @@ def test_weights_stored_in_half_precision_are_computed_with_in_float32_on_the_cp
         (halved.vae, vae),
         (halved.text_encoder.get_decoder(), model._reader._load().text_encoder),
     ):
-        kept = {name: value for name, value in stored.state_dict().items() if value.is_floating_point()}
+        kept = {
+            name: stored.state_dict()[name] for name, value in part.state_dict().items() if value.is_floating_point()
+        }
         assert {value.dtype for value in kept.values()} == {torch.float16}
         assert all(torch.equal(part.state_dict()[name], value.float()) for name, value in kept.items())
         assert {part.state_dict()[name].dtype for name in kept} == {torch.float32}

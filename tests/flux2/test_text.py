@@ -93,7 +93,7 @@ def test_layers_above_those_that_are_read_are_not_kept(dev_pipeline: Flux2Pipeli
     deep.save_pretrained(folder / "text_encoder")
     model = load(folder)
     assert torch.equal(model.encode_prompt("a forest").tokens, dev_pipeline.encode_prompt("a forest")[0][0])
-    assert len(model._reader._pipeline.text_encoder.layers) == 31
+    assert len(model._reader._pipeline.text_encoder.layers) == 30
 
 
 def test_a_model_with_a_shorter_memory_reads_just_as_the_pipeline_does(

@@ -23,7 +23,7 @@ def test_the_weights_lie_beside_the_package():
 
 def test_only_nano_is_bundled():
     assert [spec.name for spec in SPECS.values() if spec.is_bundled] == ["nano"]
-    assert {spec.text_tokens for spec in SPECS.values() if not spec.is_bundled} == {512}
+    assert {spec.text_tokens for spec in SPECS.values() if not spec.is_bundled} == {256, 512}
 
 
 def test_a_film_left_to_nano_has_its_size_steps_and_denoise():

@@ -76,6 +76,15 @@ def test_warm_and_cold_are_seen(model: Flux2Model):
     assert warm[0] - warm[2] > cold[0] - cold[2] + 0.1
 
 
+def test_nebulae_have_the_colour_that_was_asked_for(model: Flux2Model):
+    names = ("red", "green", "blue")
+    casts = []
+    for name in names:
+        color = draw(model, f"a {name} nebula").mean((1, 2))
+        casts.append(color - color.mean())
+    assert [int(cast.argmax()) for cast in torch.stack(casts).T] == [0, 1, 2]
+
+
 def test_black_and_white_is_without_colour(model: Flux2Model):
     grey = draw(model, "mountains at noon, black and white")
     colored = draw(model, "mountains at noon")

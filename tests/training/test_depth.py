@@ -169,4 +169,4 @@ def test_a_perfect_model_measures_perfect_and_small_differences_in_the_sky_do_no
 
 def test_the_bundled_model_orders_the_pixels_of_unseen_scenes():
     found = depth.measure(NanoDepth.load(best_device()).network, render(1_999_999_999, 16, 256, 256))
-    assert found["spearman"] > 0.85
+    assert found["spearman"] > 0.9

@@ -10,7 +10,6 @@ from koshi_flux.flux1 import tiny as flux1
 from koshi_flux.flux2 import tiny as flux2
 from tests.weights.single_files import edit
 
-
 TOKENS = 64
 """As many of a prompt are read, so that reading is quick."""
 

@@ -1,9 +1,9 @@
 """Weights under the names that BFL gives them, made up from those of diffusers: what the reader under test undoes."""
 
 import json
+import math
 import re
-import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 Weights = dict[str, Tensor]
+BYTES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E8M0": 1, "I8": 1, "U8": 1}
 
 OUTSIDE = {
     "x_embedder": "img_in",
@@ -70,8 +71,9 @@ def bfl_transformer(weights: Weights) -> Weights:
         if found is None:
             if stem == "norm_out.linear":
                 scale, shift = weight.chunk(2)
-                weight = torch.cat([shift, scale])
-            named[f"{OUTSIDE[stem]}.{end}"] = weight
+                named[f"{OUTSIDE[stem]}.{end}"] = torch.cat([shift, scale])
+            else:
+                named[f"{OUTSIDE[stem]}.{end}"] = weight
             continue
         kind = "single" if found[1] else "double"
         layers = SINGLE if found[1] else DOUBLE
@@ -121,7 +123,9 @@ def prefixed(weights: Weights, prefix: str) -> Weights:
     return {prefix + name: weight for name, weight in weights.items()}
 
 
-def scaled(weights: Weights, *, per_row: bool = False, ends: tuple[str, str] = (".scale_weight", ".scale_input")) -> Weights:
+def scaled(
+    weights: Weights, per_row: bool = False, ends: tuple[str, str] = (".scale_weight", ".scale_input")
+) -> Weights:
     """All matrices in 8 bits as ComfyUI holds them: the largest value becomes 448."""
     held: Weights = {}
     for name, weight in weights.items():
@@ -137,12 +141,12 @@ def scaled(weights: Weights, *, per_row: bool = False, ends: tuple[str, str] = (
 
 
 def unscaled(held: Weights, end: str = ".scale_weight") -> Weights:
-    """The numbers that `scaled` weights stand for."""
+    """The numbers that `scaled` weights stand for, in a type that is none of those computed in: see conftest.py."""
     plain: Weights = {}
     for name, weight in held.items():
         scale = held.get(name.removesuffix(".weight") + end)
         if scale is not None and name.endswith(".weight"):
-            plain[name] = weight.float() * (scale[:, None] if scale.dim() else scale)
+            plain[name] = (weight.float() * (scale[:, None] if scale.dim() else scale)).double()
         elif not name.endswith((end, ".scale_input", ".input_scale")):
             plain[name] = weight
     return plain
@@ -159,8 +163,10 @@ def save_gguf(weights: Weights, file: Path, kind: str) -> Path:
     import gguf
 
     writer = gguf.GGUFWriter(file, "flux")
+    writer.add_custom_alignment(64)  # as torch places tensors in memory, see conftest.py
     for name, weight in weights.items():
-        packs = weight.dim() == 2 and kind != "F32" and not name.startswith(("img_in", "time_in", "final_layer"))
+        fits = weight.dim() == 2 and weight.shape[1] % 32 == 0
+        packs = fits and not name.startswith(("img_in", "time_in", "final_layer"))
         how = gguf.GGMLQuantizationType[kind if packs else "F32"]
         data = gguf.quants.quantize(weight.float().numpy(), how)
         writer.add_tensor(name, data, raw_dtype=how)
@@ -169,6 +175,26 @@ def save_gguf(weights: Weights, file: Path, kind: str) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return file
+
+
+def save_header(shapes: Mapping[str, Sequence[int]], file: Path, dtype: str = "BF16", **types: str) -> Path:
+    """A .safetensors file of zeros that takes no place on disk; some names may be of other `types` than `dtype`."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        kind = types.get(name, dtype)
+        size = math.prod(shape) * BYTES[kind]
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.truncate(8 + len(text) + end)
+    return file
+
+
+def shapes_of(weights: Weights) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
 def weights_of(part: Path) -> Weights:
@@ -180,16 +206,3 @@ def weights_of(part: Path) -> Weights:
 def edit(file: Path, **changes: object) -> None:
     """Change entries of a JSON file."""
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-
-
-def copied(folder: Path, target: Path, **parts: Weights) -> Path:
-    """A copy of a model folder with other weights in some parts."""
-    shutil.copytree(folder, target)
-    for part, weights in parts.items():
-        (file,) = (target / part).glob("*.safetensors")
-        save_file(weights, file, metadata={"format": "pt"})
-    return target
-
-
-def names(weights: Iterable[str], count: int = 3) -> list[str]:
-    return sorted(weights)[:count]

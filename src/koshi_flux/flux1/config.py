@@ -26,6 +26,7 @@ FLUX_1_DEV = FluxSpec(
     guidance="embedded",
     text_encoder="CLIP-L + T5-XXL",
     text_tokens=512,
+    controlnets=True,
     memory_gb=(22.2, 9.1),
 )
 """Default denoise: where image-to-image at strength 0.30, which people use, begins in 28 steps at 1024 x 1024."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.flux1.config import SPECS, NoiseCurve
+from koshi_flux.flux1.controlnet import ControlNets, check_controlnet
 from koshi_flux.flux1.folder import check_folder, read_curve
 from koshi_flux.flux1.latents import LatentScale, image_ids, pack, text_ids, unpack
 from koshi_flux.flux1.text import PromptReader
@@ -17,12 +18,14 @@ from koshi_flux.shared.flow_matching import sigmas_below
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Conditioning, Image, Latent
 from koshi_flux.weights.adapters import Adapters
-from koshi_flux.weights.folder import target_of
+from koshi_flux.weights.folder import read_config, target_of
+from koshi_flux.weights.hub import find_part
 from koshi_flux.weights.lora import check_loras
 from koshi_flux.weights.memory import MemoryPlan
 from koshi_flux.weights.model_files import ModelFiles, find_model
 from koshi_flux.weights.parts import read_part
 from koshi_flux.weights.placement import Holding
+from koshi_flux.weights.speed import PLAIN, Speed
 
 
 def load(
@@ -31,6 +34,7 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     plan: MemoryPlan | None = None,
+    speed: Speed = PLAIN,
 ) -> "Flux1Model":
     """Open a model from a diffusers folder, a single file or a repository of the hub; what cannot work is refused here.
 
@@ -40,10 +44,11 @@ def load(
         device: where everything is computed, and where latents and embeddings live.
         dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
         plan: where weights wait until they are needed, and in how many bits; by default on the device, in full.
+        speed: by which attention the transformer computes, and whether it is compiled.
     """
     folder = source if isinstance(source, ModelFiles) else find_model(source, known=SPECS.values())
     found = check_folder(folder)
-    return Flux1Model(folder, spec or found, Holding.of(device, dtype, plan))
+    return Flux1Model(folder, spec or found, Holding.of(device, dtype, plan, speed))
 
 
 class Flux1Model:
@@ -58,6 +63,8 @@ class Flux1Model:
         self._holding, self.relief = holding, holding.plan.relief
         self._folder = folder
         self._reader = PromptReader(folder, holding, spec.text_tokens)
+        self._controlnets = ControlNets({}, holding)
+        self._controlled_by: dict[str, Path] = {}
 
     def encode_prompt(self, text: str) -> Conditioning:
         """Read a prompt: (spec.text_tokens, d) embeddings and a summary. Text encoders are loaded when first needed."""
@@ -81,6 +88,19 @@ class Flux1Model:
         """How strongly each is added from now on; those not named are not."""
         if "_adapters" in self.__dict__:
             self._adapters.set(strengths)
+
+    def check_controlnets(self, files: Mapping[str, str]) -> None:
+        """Refuse ControlNets that are not there or do not fit. Nothing is loaded."""
+        config = read_config(self._folder, "transformer", (), self.spec.name)
+        for file in files.values():
+            check_controlnet(find_part(file), config)
+
+    def use_controlnets(self, files: Mapping[str, str]) -> None:
+        """Draw with these ControlNets and no others; those of the film before stay loaded if they are the same."""
+        self.check_controlnets(files)
+        folders = {name: find_part(file) for name, file in files.items()}
+        if folders != self._controlled_by:
+            self._controlnets, self._controlled_by = ControlNets(folders, self._holding), folders
 
     @torch.no_grad()
     def encode(self, image: Image) -> Latent:
@@ -113,17 +133,21 @@ class Flux1Model:
         """
         height, width = latent.shape[1:]
         assert prompt.pooled is not None
+        inputs = {
+            "hidden_states": pack(latent)[None].to(self.dtype),
+            "timestep": torch.full((1,), sigma, device=self.device),
+            "encoder_hidden_states": prompt.tokens[None].to(self.dtype),
+            "pooled_projections": prompt.pooled[None].to(self.dtype),
+            "img_ids": image_ids(height, width, self.device),
+            "txt_ids": text_ids(len(prompt.tokens), self.device),
+            "return_dict": False,
+        }
+        told = torch.full((1,), guidance, device=self.device)
+        config = self._transformer.config
+        blocks = config.num_layers, config.num_single_layers
+        controlled = self._controlnets.additions(prompt.controls, inputs, told, blocks)
         with self._transformer.cache_context("cond"):
-            (tokens,) = self._transformer(
-                hidden_states=pack(latent)[None].to(self.dtype),
-                timestep=torch.full((1,), sigma, device=self.device),
-                guidance=torch.full((1,), guidance, device=self.device) if self._is_guided else None,
-                encoder_hidden_states=prompt.tokens[None].to(self.dtype),
-                pooled_projections=prompt.pooled[None].to(self.dtype),
-                img_ids=image_ids(height, width, self.device),
-                txt_ids=text_ids(len(prompt.tokens), self.device),
-                return_dict=False,
-            )
+            (tokens,) = self._transformer(**inputs, guidance=told if self._is_guided else None, **controlled)
         return unpack(tokens[0].float(), height, width)
 
     @cached_property

@@ -40,8 +40,13 @@ NEEDED = {
 }
 """What the config.json of each part must state; Mistral, which can also see, states it of the half that reads."""
 
-TEXT_ENCODERS: dict[Kind, str] = {"klein": "qwen3", "klein-base": "qwen3", "klein-kv": "qwen3", "dev": "mistral3"}
-"""What the text encoder must be, as its config.json puts it (model_type)."""
+TEXT_ENCODERS: dict[Kind, tuple[str, ...]] = {
+    "klein": ("qwen3",),
+    "klein-base": ("qwen3",),
+    "klein-kv": ("qwen3",),
+    "dev": ("mistral3", "mistral"),
+}
+"""What the text encoder must be, as its config.json puts it (model_type): a Mistral that can also see, or not."""
 
 DOWNLOAD = f"`hf download {KLEIN_4B.hub_id} --local-dir klein-4b`"
 """The command that makes a folder as it should be."""
@@ -93,8 +98,8 @@ def _strangers(kind: Kind, transformer: dict[str, Any], vae: dict[str, Any], enc
         yield f"transformer/ is a {found}, expected a Flux2Transformer2DModel"
     if (found := vae.get("_class_name")) != "AutoencoderKLFlux2":
         yield f"vae/ is an {found}, expected an AutoencoderKLFlux2"
-    if (found := encoder["model_type"]) != TEXT_ENCODERS[kind]:
-        yield f"text_encoder/ is a {found}, expected the {TEXT_ENCODERS[kind]} of a {of}"
+    if (found := encoder["model_type"]) not in TEXT_ENCODERS[kind]:
+        yield f"text_encoder/ is a {found}, expected the {TEXT_ENCODERS[kind][0]} of a {of}"
     if transformer.get("guidance_embeds", True) != guided:
         yield f"transformer/ {'reads no' if guided else 'reads a'} guidance scale, unlike that of a {of}"
 

@@ -24,6 +24,7 @@ from koshi_flux.weights.memory import MemoryPlan
 from koshi_flux.weights.model_files import ModelFiles, find_model
 from koshi_flux.weights.parts import read_part
 from koshi_flux.weights.placement import Holding
+from koshi_flux.weights.speed import PLAIN, Speed
 
 
 def load(
@@ -32,6 +33,7 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     plan: MemoryPlan | None = None,
+    speed: Speed = PLAIN,
 ) -> "Flux2Model":
     """Open a model from a diffusers folder, a single file or a repository of the hub; what cannot work is refused here.
 
@@ -41,10 +43,11 @@ def load(
         device: where everything is computed, and where latents and embeddings live.
         dtype: of weights and computation; by default bfloat16, and float32 on the CPU. In- and outputs are float32.
         plan: where weights wait until they are needed, and in how many bits; by default on the device, in full.
+        speed: by which attention the transformer computes, and whether it is compiled.
     """
     folder = source if isinstance(source, ModelFiles) else find_model(source, known=SPECS.values())
     found = check_folder(folder)
-    return Flux2Model(folder, spec or found, Holding.of(device, dtype, plan))
+    return Flux2Model(folder, spec or found, Holding.of(device, dtype, plan, speed))
 
 
 class Flux2Model:

@@ -12,6 +12,7 @@ from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from diffusers.pipelines.flux2.pipeline_flux2 import format_input
 from transformers import (
     Mistral3ForConditionalGeneration,
+    MistralForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2TokenizerFast,
     Qwen3ForCausalLM,
@@ -57,15 +58,13 @@ def with_mistral(tokenizer: Any, text: str) -> str:
     return str(tokenizer.apply_chat_template(format_input([text])[0], tokenize=False))
 
 
+# published as a Llama tokenizer, which pads on the left, in a PixtralProcessor, which calls for torchvision
+_MISTRALS_TOKENIZER = partial(PreTrainedTokenizerFast.from_pretrained, padding_side="left")
+
 ENCODERS = {
     "qwen3": Encoder(Flux2KleinPipeline, Qwen3ForCausalLM, Qwen2TokenizerFast.from_pretrained, with_qwen),
-    "mistral3": Encoder(
-        Flux2Pipeline,
-        Mistral3ForConditionalGeneration,
-        # published as a Llama tokenizer, which pads on the left, in a PixtralProcessor, which calls for torchvision
-        partial(PreTrainedTokenizerFast.from_pretrained, padding_side="left"),
-        with_mistral,
-    ),
+    "mistral3": Encoder(Flux2Pipeline, Mistral3ForConditionalGeneration, _MISTRALS_TOKENIZER, with_mistral),
+    "mistral": Encoder(Flux2Pipeline, MistralForCausalLM, _MISTRALS_TOKENIZER, with_mistral),
 }
 """By the name that the text encoder's config.json has for it (model_type)."""
 
@@ -117,12 +116,15 @@ class PromptReader:
     def _load(self) -> Any:
         """A pipeline that can do nothing but read.
 
-        Only that half of the encoder that reads is kept, up to the layer after the last one that is asked for. What
-        comes later, what writes answers and what sees pictures is a fifth to a quarter of its weights.
+        Only that half of the encoder that reads is kept, up to the last layer that is asked for. What comes later, what
+        writes answers and what sees pictures is a fifth to a quarter of its weights.
         """
         part = read_part(self._encoder.network, self._folder / "text_encoder", self._holding.computing)
         network = part.get_decoder()
-        del network.layers[self._layers[-1] + 1 :]  # one more, because hidden states are normalised after the last
+        del network.layers[self._layers[-1] :]
+        network.norm = (
+            torch.nn.Identity()
+        )  # hidden states are asked for as layers leave them, those of the last as well
         return self._encoder.pipeline(
             text_encoder=self._holding.encoder(network),
             tokenizer=self._tokenizer,

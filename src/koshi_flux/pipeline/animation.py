@@ -15,7 +15,7 @@ from koshi_flux.pipeline.place import settle
 from koshi_flux.pipeline.render import render
 from koshi_flux.pipeline.run_folder import RunFolder
 from koshi_flux.schedule.animation import Animation
-from koshi_flux.shared.types import FluxModel, Frame
+from koshi_flux.shared.types import ControlledModel, FluxModel, Frame
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     for note in notes(animation, model.spec):
         log.info(note)
     model.check_loras({name: lora.file for name, lora in animation.lora.items()})
+    if isinstance(model, ControlledModel):
+        model.check_controlnets({name: net.file for name, net in animation.controlnet.items()})
     history = run.resume(animation, model.device) if resume else run.begin(animation)
     with run.recording(animation, history) as record, closing(render(animation, model, history)) as frames:
         started = time.perf_counter()

@@ -18,6 +18,7 @@ from koshi_flux.pipeline.machine import best_device, plan_for, this_machine
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.version import VERSION
 from koshi_flux.weights.memory import MEMORY
+from koshi_flux.weights.model_files import ModelFiles
 
 Fact = tuple[str, str]
 """What, and how it is here."""
@@ -69,9 +70,14 @@ def need_in_words(spec: FluxSpec, memory: str = "auto", precision: str = "auto",
     if not any(spec.memory_gb):
         return "runs anywhere"
     try:
-        return plan_for(spec, cached(spec), best_device(), size, memory, precision).in_words()
+        return plan_for(spec, _files(spec), best_device(), size, memory, precision).in_words()
     except ModelError as too_large:
         return str(too_large)
+
+
+def _files(spec: FluxSpec) -> ModelFiles | None:
+    folder = cached(spec)
+    return ModelFiles(folder) if folder else None
 
 
 def cached(spec: FluxSpec) -> Path | None:

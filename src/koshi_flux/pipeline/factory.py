@@ -1,6 +1,5 @@
 """From a model's name or folder to a model. Imports no torch until one is loaded."""
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from koshi_flux.pipeline.animation import Pipeline
     from koshi_flux.shared.types import FluxModel
+    from koshi_flux.weights.model_files import ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -71,19 +71,31 @@ def find_spec(name: str) -> FluxSpec | None:
     raise ModelError(f"unknown model {name!r}{hint} known are {', '.join(SPECS)}, or give the folder of a model")
 
 
-def check_model(name: str) -> FluxSpec:
-    """The facts of a model, having looked at its files if it is bundled or a folder; nothing is loaded."""
-    from koshi_flux.weights.hub import find_folder
+def check_model(name: str, vae: str = "", text_encoder: str = "") -> FluxSpec:
+    """The facts of a model, having looked at its files if it is bundled, a folder or a file; nothing is loaded.
+
+    Args:
+        vae: another autoencoder than the model's own: a file or folder.
+        text_encoder: the same for what reads prompts; of two, any, separated by a comma.
+    """
+    spec = find_spec(name)
+    if spec is not None and spec.folder is None and not vae and not text_encoder:
+        return spec
+    with _reinstall_if_broken(spec):
+        files = find_files(name, vae, text_encoder, download=False)
+        found: FluxSpec = _room(_family_of(files), "folder").check_folder(files)
+        return spec or found
+
+
+def find_files(name: str, vae: str = "", text_encoder: str = "", *, download: bool = True) -> "ModelFiles":
+    """Where the parts of a model are; as `check_model`."""
+    from koshi_flux.weights.model_files import find_model
 
     spec = find_spec(name)
-    if spec is None:
-        folder = find_folder(name, download=False)
-        found: FluxSpec = _room(_family_of(folder), "folder").check_folder(folder)
-        return found
-    if spec.folder is not None:
-        with _reinstall_if_broken(spec):
-            _room(spec.family, "folder").check_folder(spec.folder)
-    return spec
+    if spec is not None and spec.family not in FAMILIES:
+        raise ModelError(f"{spec.name} has no vae and no text_encoder that could be another")
+    source = name if spec is None else spec.folder or spec.hub_id
+    return find_model(source, vae or None, text_encoder or None, SPECS.values(), download=download)
 
 
 def make_tiny_model(like: str, folder: Path, seed: int = 0) -> Path:
@@ -104,13 +116,9 @@ def _published() -> list[str]:
     return [spec.name for spec in SPECS.values() if spec.hub_id]
 
 
-def _family_of(folder: Path) -> str:
-    """The family that draws with a model folder; what belongs to none is left to the default family to refuse."""
-    try:
-        pipeline = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return FAMILIES[0]
-    return next((family for family in FAMILIES if pipeline in _room(family, "folder").PIPELINES), FAMILIES[0])
+def _family_of(files: "ModelFiles") -> str:
+    """The family that draws with a model; what belongs to none is left to the default family to refuse."""
+    return next((family for family in FAMILIES if files.pipeline in _room(family, "folder").PIPELINES), FAMILIES[0])
 
 
 def _room(family: str, name: str) -> Any:
@@ -118,28 +126,38 @@ def _room(family: str, name: str) -> Any:
     return import_module(f"koshi_flux.{family}.{name}")
 
 
-def load_model(
+def load_model(  # noqa: PLR0913 - two things, and ways to hold them by name
     version: FluxVersion | str | Path,
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
     *,
+    vae: str = "",
+    text_encoder: str = "",
     memory: str = "auto",
     precision: str = "auto",
     size: tuple[int, int] | None = None,
+    compile: bool = False,
+    attention: str = "auto",
 ) -> "FluxModel":
     """Load a model, held in memory so that it fits.
 
     Args:
-        version: a known model, its name, or the folder of one.
+        version: a known model, its name, the folder of one, or the file of its transformer (.safetensors, .gguf).
         device: by default a CUDA or Apple GPU if there is one.
         dtype: in which all is computed; by default bfloat16 on a GPU and float32 on the CPU.
+        vae: another autoencoder than the model's own: a file or folder.
+        text_encoder: the same for what reads prompts; of two, any, separated by a comma.
         memory: "full" keeps all weights on the device, "offload" and "minimal" fetch them block by block, "auto" takes
             the fastest that fits.
         precision: of the transformer's weights: "fp32", "bf16", "fp8", "int8", "nf4"; "auto" takes the best that fits.
         size: (width, height) of the pictures to come; by default the model's own.
+        compile: whether the transformer's blocks are compiled when the first frame is drawn: a wait for each
+            size of pictures, so that later frames take less.
+        attention: one of diffusers' attention backends, such as "flash" or "sage"; "auto" takes torch's own.
 
     Raises:
-        ModelError: the model is unknown or damaged, or fits in no allowed way; the message says what would.
+        ModelError: the model is unknown or damaged, or fits in no allowed way, or the attention does not work here; the
+            message says what would.
     """
     name = version.value if isinstance(version, FluxVersion) else str(version)
     spec = find_spec(name)
@@ -148,19 +166,19 @@ def load_model(
 
         return ToyModel()
     from koshi_flux.pipeline.machine import best_device, plan_for
-    from koshi_flux.weights.hub import find_folder
+    from koshi_flux.weights.speed import Speed
 
     device = device or best_device()
     if precision == "auto":
         precision = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}.get(str(dtype), "auto")
-    source = find_folder(name if spec is None else spec.folder or spec.hub_id)
-    family = _family_of(source) if spec is None else spec.family
     with _reinstall_if_broken(spec):
-        found = _room(family, "folder").check_folder(source)
-        plan = plan_for(spec or found, source, device, size, memory, precision)
-        if not found.is_bundled:
+        files = find_files(name, vae, text_encoder)
+        family = _family_of(files)
+        found = _room(family, "folder").check_folder(files)
+        plan = plan_for(spec or found, files, device, size, memory, precision)
+        if not (spec or found).is_bundled:
             log.info("memory: %s", plan.in_words())
-        model: FluxModel = _room(family, "model").load(source, spec, device, dtype, plan)
+        model: FluxModel = _room(family, "model").load(files, spec, device, dtype, plan, Speed(compile, attention))
     return model
 
 
@@ -178,13 +196,15 @@ def _reinstall_if_broken(spec: FluxSpec | None) -> Iterator[None]:
         ) from broken
 
 
-def create_pipeline(
+def create_pipeline(  # noqa: PLR0913 - as load_model
     version: FluxVersion | str | Path = FluxVersion.NANO,
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
     *,
     memory: str = "auto",
     precision: str = "auto",
+    compile: bool = False,
+    attention: str = "auto",
 ) -> "Pipeline":
     """Load a model and make films with it: `create_pipeline("flux.2-klein-4b").generate_animation(...)`.
 
@@ -193,4 +213,5 @@ def create_pipeline(
     from koshi_flux.pipeline.animation import Pipeline
 
     name = version.value if isinstance(version, FluxVersion) else str(version)
-    return Pipeline(load_model(version, device, dtype, memory=memory, precision=precision), name)
+    model = load_model(version, device, dtype, memory=memory, precision=precision, compile=compile, attention=attention)
+    return Pipeline(model, name)

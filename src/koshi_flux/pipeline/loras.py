@@ -1,13 +1,12 @@
 """The LoRAs of a film: found, and seen to fit the model, before anything starts. Imports no torch."""
 
 from koshi_flux.errors import ModelError
-from koshi_flux.pipeline.factory import SPECS
+from koshi_flux.pipeline.factory import find_files
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.folder import target_of
 from koshi_flux.weights.lora import PUBLISHED, LoraFacts, check_loras
 from koshi_flux.weights.lora_layers import Target
-from koshi_flux.weights.model_files import ModelFiles, find_model
 
 
 def find_loras(animation: Animation, spec: FluxSpec) -> dict[str, LoraFacts]:
@@ -28,7 +27,4 @@ def _target(animation: Animation, spec: FluxSpec) -> Target:
         return PUBLISHED[spec.name]
     if spec.family == "toy":
         raise ModelError("the toy model has no weights that a LoRA could change: choose a FLUX, such as klein-4b")
-    files = (
-        ModelFiles.of(spec.folder) if spec.folder else find_model(animation.model, known=SPECS.values(), download=False)
-    )
-    return target_of(files, spec.name)
+    return target_of(find_files(animation.model, animation.vae, animation.text_encoder, download=False), spec.name)

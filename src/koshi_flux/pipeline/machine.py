@@ -1,12 +1,11 @@
 """What this machine has free, and how a model is to be held on it."""
 
-from pathlib import Path
-
 import psutil
 import torch
 
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.memory import Machine, MemoryPlan, Need, plan_memory
+from koshi_flux.weights.model_files import ModelFiles
 
 _GIB = 2**30
 
@@ -32,7 +31,7 @@ def this_machine(device: str | torch.device) -> Machine:
 
 def plan_for(
     spec: FluxSpec,
-    folder: Path | None,
+    files: ModelFiles | None,
     device: str | torch.device,
     size: tuple[int, int] | None,
     memory: str,
@@ -41,6 +40,6 @@ def plan_for(
     """How a model is held here, for pictures of that size.
 
     Args:
-        folder: where its files are; None guesses from the model's row.
+        files: where they are; None guesses from the model's row.
     """
-    return plan_memory(Need.of(spec, folder, size or spec.default_size), this_machine(device), memory, precision)
+    return plan_memory(Need.of(spec, files, size or spec.default_size), this_machine(device), memory, precision)

@@ -21,6 +21,7 @@ def notes(animation: Animation, spec: FluxSpec) -> Iterator[str]:
         SettingsError: the model cannot do what the film asks for.
     """
     _check_references(animation, spec)
+    _check_controlnets(animation, spec)
     if animation.strength_schedule is not None:
         yield animation.strength_in_words()
     positive, negative = animation.texts()
@@ -30,6 +31,15 @@ def notes(animation: Animation, spec: FluxSpec) -> Iterator[str]:
         )
     if spec.is_bundled and (ignored := ignored_in_words(" ".join(sorted(positive)))):
         yield ignored
+
+
+def _check_controlnets(animation: Animation, spec: FluxSpec) -> None:
+    """Are there ControlNets for the model?"""
+    if animation.controlnet and not spec.controlnets:
+        instead = ", or use reference pictures: reference = 'first'" if spec.references else ""
+        raise SettingsError(
+            f"controlnet: there are none for {spec.name}; take a FLUX.1, for example model = 'flux.1-dev'{instead}"
+        )
 
 
 def _check_references(animation: Animation, spec: FluxSpec) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.parameters import PromptBlend
-from koshi_flux.shared.types import Conditioning, FluxModel, Latent
+from koshi_flux.shared.types import Conditioning, Control, FluxModel, Latent
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,11 @@ class Conditionings:
 
     by_text: dict[str, Conditioning]
     references: tuple[Latent, ...] = ()
+    controls: tuple[Control, ...] = ()
 
     def blend(self, blend: PromptBlend) -> Conditioning:
         """The weighted sum of the texts' embeddings, with the pictures to look at."""
-        return replace(self._mixed(blend), references=self.references)
+        return replace(self._mixed(blend), references=self.references, controls=self.controls)
 
     def _mixed(self, blend: PromptBlend) -> Conditioning:
         if len(blend) == 1:

@@ -8,6 +8,7 @@ import torch
 from koshi_flux.feedback import correct
 from koshi_flux.modes import MODES
 from koshi_flux.pipeline.cadence import in_betweens
+from koshi_flux.pipeline.controls import Controls
 from koshi_flux.pipeline.prompts import Conditionings, read_prompts
 from koshi_flux.pipeline.references import References
 from koshi_flux.schedule.animation import Animation
@@ -28,15 +29,18 @@ def render(animation: Animation, model: FluxModel, history: History | None = Non
     animation = animation.resolved(model.spec)
     prompts, references = read_prompts(animation, model), References(model, animation.picture_size)
     model.use_loras(model.check_loras({name: lora.file for name, lora in animation.lora.items()}))
+    controls = Controls(animation, model)
     mode = MODES[animation.mode]
     history = history or History()
     for path in animation.strides(after=None if history.previous is None else history.previous.index):
         picture = mode(history, path)
-        seen = replace(prompts, references=references.at(path[-1], history))
+        if picture is not None:
+            picture = correct(picture, history.reference, path[-1])
+        seen = replace(prompts, references=references.at(path[-1], history), controls=controls.at(path[-1], picture))
         if picture is None:
             frame = invent(model, seen, path[-1], animation.picture_size)
         else:
-            frame = redraw(model, seen, path[-1], correct(picture, history.reference, path[-1]))
+            frame = redraw(model, seen, path[-1], picture)
         if history.previous is not None:
             yield from in_betweens(history.previous, frame, path)
         yield frame

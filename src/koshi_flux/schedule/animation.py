@@ -21,6 +21,7 @@ from pydantic import (
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.complaints import in_words
+from koshi_flux.schedule.controlnet import ControlNet, beside_film, read_controlnets
 from koshi_flux.schedule.curve import Schedule
 from koshi_flux.schedule.lora import Lora, located, read_loras
 from koshi_flux.schedule.prompts import PromptSchedule
@@ -42,6 +43,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "steps": (1.0, 1000.0),
     "guidance": (0.0, 100.0),
     "lora": (-2.0, 2.0),
+    "controlnet": (0.0, 2.0),
     "color_strength": (0.0, 1.0),
     "contrast": (0.0, 100.0),
     "sharpen": (0.0, 100.0),
@@ -76,6 +78,10 @@ def _loras(value: object, info: Any) -> dict[str, Lora]:
     return read_loras(value, info.data.get("dialect", "koshi"))
 
 
+def _controlnets(value: object, info: Any) -> dict[str, ControlNet]:
+    return read_controlnets(value, info.data.get("dialect", "koshi"))
+
+
 def _references(value: object) -> dict[str, str]:
     return written(read_references(value))
 
@@ -88,6 +94,7 @@ Keyframed = Annotated[Schedule, PlainValidator(_schedule)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Prompts = Annotated[dict[str, str], BeforeValidator(_prompts)]
 Loras = Annotated[dict[str, Lora], PlainValidator(_loras)]
+ControlNets = Annotated[dict[str, ControlNet], PlainValidator(_controlnets)]
 References = Annotated[dict[str, str], PlainValidator(_references)]
 
 
@@ -116,7 +123,9 @@ class Animation(BaseModel):
         default="hold", description="between two prompts: keep the first, or blend evenly or with ease"
     )
     negative_prompt: str = Field(default="", description="what to avoid in the whole film; needs a model with true CFG")
-    model: str = Field(default="nano", min_length=1, description="a known model's name, or the folder of one")
+    model: str = Field(default="nano", min_length=1, description="a known model's name, the folder of one, or a file")
+    vae: str = Field(default="", description="another autoencoder than the model's own: a file or folder")
+    text_encoder: str = Field(default="", description="other text encoders than the model's own: files or folders")
     mode: Annotated[Literal["2d"], BeforeValidator(_lower)] = Field(default="2d", description="the camera")
     frames: int = Field(default=120, ge=1, le=1_000_000, description="length of the film in frames")
     size: Size | None = Field(default=None, description="width and height in pixels, multiples of 16; the model's own")
@@ -140,6 +149,10 @@ class Animation(BaseModel):
         default_factory=dict, description="LoRAs by name: {style = {file = 'style.safetensors', strength = 0.8}}"
     )
 
+    controlnet: ControlNets = Field(
+        default_factory=dict,
+        description="ControlNets by name: {edges = {file = 'owner/name', kind = 'canny', strength = 0.6}}",
+    )
     reference: References = Field(
         default_factory=dict, description="pictures to draw by the sight of, by frame: first, previous, a file"
     )
@@ -203,7 +216,8 @@ class Animation(BaseModel):
     def schedules(self) -> dict[str, Schedule]:
         """Every schedule that the film gives or keeps at its default, by name; those of LoRAs as "lora.name"."""
         own = {name: value for name in Animation.model_fields if isinstance(value := getattr(self, name), Schedule)}
-        return own | {f"lora.{name}": lora.strength for name, lora in self.lora.items()}
+        own |= {f"lora.{name}": lora.strength for name, lora in self.lora.items()}
+        return own | {f"controlnet.{name}": net.strength for name, net in self.controlnet.items()}
 
     @cached_property
     def _values(self) -> dict[str, Values]:
@@ -253,9 +267,12 @@ class Animation(BaseModel):
             name: getattr(self, name) for name in ("seed", "denoise_mode", "border", "kernel", "color_coherence")
         }
         reference = reference_at(read_references(self.reference), frame)
-        lora = tuple((name, float(self.values(f"lora.{name}")[frame])) for name in self.lora)
+        strengths: dict[str, Any] = {
+            kind: tuple((name, float(self.values(f"{kind}.{name}")[frame])) for name in getattr(self, kind))
+            for kind in ("lora", "controlnet")
+        }
         return FrameParameters(
-            frame=frame, prompt=prompt, negative=negative, lora=lora, reference=reference, **constants, **numbers
+            frame=frame, prompt=prompt, negative=negative, reference=reference, **strengths, **constants, **numbers
         )
 
     @property
@@ -317,6 +334,8 @@ class Animation(BaseModel):
             left["seed"] = int.from_bytes(os.urandom(4))
         if self.lora:
             left["lora"] = located(self.lora, Path.cwd())
+        if self.controlnet:
+            left["controlnet"] = beside_film(self.controlnet, Path.cwd())
         if self.reference:
             left["reference"] = beside(self.reference, Path.cwd())
         return self.replaced(**left) if left else self

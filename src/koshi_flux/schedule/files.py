@@ -7,6 +7,7 @@ from typing import Any
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.animation import Animation
+from koshi_flux.schedule.controlnet import ControlNet
 from koshi_flux.schedule.curve import Schedule
 from koshi_flux.schedule.lora import FULLY, Lora, changed, located
 from koshi_flux.schedule.references import beside
@@ -49,7 +50,7 @@ def parse_film(text: str, origin: str = "film", overrides: Iterable[str] = (), f
     except tomllib.TOMLDecodeError as broken:
         raise SettingsError(f"{origin} is not valid TOML: {broken}") from None
     _check_format(settings.pop("koshi", None), origin)
-    for key, find in (("lora", located), ("reference", beside)):
+    for key, find in (("lora", located), ("controlnet", located), ("reference", beside)):
         if folder is not None and key in settings:
             settings[key] = find(settings[key], folder)
     for override in overrides:
@@ -69,7 +70,7 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
     if not inner:
         settings[key] = _toml_value(value)
         return
-    if key == "lora":
+    if key in ("lora", "controlnet"):
         settings[key] = changed(settings.get(key), inner, _toml_value(value))
         return
     held = settings.get(key, {})
@@ -87,6 +88,7 @@ def dump_film(animation: Animation, comment: str = "") -> str:
     document.add("koshi", tomlkit.item(FORMAT))
     given = animation.given()
     prompts, loras, references = given.pop("prompts"), given.pop("lora", {}), given.pop("reference", {})
+    controlnets = given.pop("controlnet", {})
     for name, value in given.items():
         if value is not None:
             document.add(name, tomlkit.item(_plain(value)))
@@ -97,6 +99,9 @@ def dump_film(animation: Animation, comment: str = "") -> str:
         document.add("reference", tomlkit.item(references))
     if loras:
         document.add("lora", tomlkit.item({name: _table(lora) for name, lora in loras.items()}))
+    if controlnets:
+        table_of = {name: {"kind": net.kind, **_table(net)} for name, net in controlnets.items()}
+        document.add("controlnet", tomlkit.item(table_of))
     return tomlkit.dumps(document)
 
 
@@ -122,8 +127,8 @@ def _toml_value(text: str) -> object:
         return text.strip()
 
 
-def _table(lora: Lora) -> dict[str, object]:
-    """A LoRA without a strength that is the default."""
+def _table(lora: Lora | ControlNet) -> dict[str, object]:
+    """A LoRA's file, or a ControlNet's, without a strength that is the default."""
     return {"file": lora.file} | ({} if lora.strength == FULLY else {"strength": _plain(lora.strength)})
 
 

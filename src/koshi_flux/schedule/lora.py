@@ -77,15 +77,16 @@ def changed(given: object, place: str, value: object) -> dict[str, Any]:
 def _located(entry: object, folder: Path) -> object:
     match entry:
         case str(file):
-            return _whole(file, folder)
+            return whole(file, folder)
         case Lora(file=file):
-            return replace(entry, file=_whole(file, folder))
+            return replace(entry, file=whole(file, folder))
         case {"file": str(file), **rest}:
-            return {"file": _whole(file, folder), **rest}
+            return {"file": whole(file, folder), **rest}
     return entry
 
 
-def _whole(file: str, folder: Path) -> str:
+def whole(file: str, folder: Path) -> str:
+    """The whole path of what lies in `folder`; what does not stays as it is: it may be on the hub."""
     place = folder / Path(file).expanduser()
     return str(place.resolve()) if place.exists() else file
 

@@ -12,8 +12,8 @@ class FrameParameters:
 
     Convention: degrees; pixels at film size, y down; see docs/conventions.md for every sign.
     The defaults stand still, correct nothing that needs no correction, and use no model default.
-    `lora` holds the strength of each LoRA of the film by name, `reference` the pictures that the frame is drawn by the
-    sight of.
+    `lora` and `controlnet` hold the strengths of the film's LoRAs and ControlNets by name, `reference` the pictures
+    that the frame is drawn by the sight of.
     """
 
     frame: int = 0
@@ -26,6 +26,7 @@ class FrameParameters:
     steps: int = 4
     guidance: float = 1.0
     lora: tuple[tuple[str, float], ...] = ()
+    controlnet: tuple[tuple[str, float], ...] = ()
     reference: tuple[str, ...] = ()
 
     angle: float = 0.0

@@ -30,6 +30,7 @@ class FluxSpec:
         text_tokens: prompts are padded or cut to so many tokens.
         text_layers: hidden states of the text encoder that are read side by side; () where only its last one is.
         references: whether it can look at other pictures while it draws.
+        controlnets: whether there are ControlNets for it.
         memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
     """
 
@@ -51,6 +52,7 @@ class FluxSpec:
     text_tokens: int = 512
     text_layers: tuple[int, ...] = ()
     references: bool = False
+    controlnets: bool = False
     memory_gb: tuple[float, float] = (0.0, 0.0)
 
     @property

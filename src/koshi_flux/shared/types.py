@@ -17,6 +17,8 @@ from koshi_flux.shared.spec import FluxSpec
 
 __all__ = [
     "Conditioning",
+    "Control",
+    "ControlledModel",
     "Depth",
     "DepthModel",
     "FluxModel",
@@ -43,6 +45,23 @@ Mask: TypeAlias = Bool[Tensor, "h w"]
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """What a ControlNet is shown at one frame.
+
+    Args:
+        name: of the ControlNet.
+        kind: what was made of the moved picture: "canny", "depth", "gray" or "picture".
+        latent: of that, as large as the frame's own.
+        strength: how much of what the ControlNet makes of it is added.
+    """
+
+    name: str
+    kind: str
+    latent: Latent
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
 class Conditioning:
     """What a frame is drawn by: what a text encoder made of a prompt, and pictures to go by.
 
@@ -50,11 +69,13 @@ class Conditioning:
         tokens: (n, d) embeddings; n is the same for all prompts of a model, so that conditionings can be mixed.
         pooled: (p,) summary vector, for families that use one.
         references: latents of pictures to look at while drawing, each of its own size; for families that can.
+        controls: what ControlNets are shown, for families that have some.
     """
 
     tokens: Float[Tensor, "n d"]
     pooled: Float[Tensor, " p"] | None = None
     references: tuple[Float[Tensor, "c _ _"], ...] = ()
+    controls: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +184,23 @@ class FluxModel(Protocol):
         self, latent: Latent, sigma: float, prompt: Conditioning, negative: Conditioning | None, guidance: float
     ) -> Latent:
         """dx/dsigma at `latent`; `negative` and `guidance` matter only where `spec.guidance` says so."""
+        ...
+
+
+@runtime_checkable
+class ControlledModel(FluxModel, Protocol):
+    """A model that there are ControlNets for (`spec.controlnets`)."""
+
+    def check_controlnets(self, files: Mapping[str, str]) -> None:
+        """Find ControlNets, by name, given as folders or places on the hub; nothing is loaded.
+
+        Raises:
+            ModelError: one is not there, or was made for another model.
+        """
+        ...
+
+    def use_controlnets(self, files: Mapping[str, str]) -> None:
+        """Draw with these ControlNets, by name, and no others, where `Conditioning.controls` says so."""
         ...
 
 

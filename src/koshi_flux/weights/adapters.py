@@ -90,8 +90,7 @@ Additions: TypeAlias = dict[str, LowRank | Kronecker]
 class Adapters:
     """The LoRAs of one transformer: FluxTransformer2DModel or Flux2Transformer2DModel.
 
-    Load them before the transformer is compiled: what is compiled does not see LoRAs that come later. Changing
-    strengths is free at any time.
+    Changing strengths is free at any time; a compiled transformer may then be compiled anew when it next computes.
 
     Args:
         name: what messages call the model.
@@ -103,7 +102,7 @@ class Adapters:
         self.target = Target.of_config(name, {**transformer.config, "_class_name": type(transformer).__name__})
         self._transformer, self._device, self._dtype = transformer, device, dtype
         self._loaded: dict[str, Additions] = {}
-        self._strengths: dict[str, float] = {}
+        self._strengths: dict[str, Tensor] = {}  # tensors, because what is compiled holds for one number only
         self._hooks: list[RemovableHandle] = []
 
     @property
@@ -145,7 +144,8 @@ class Adapters:
             loaded = ", ".join(self._loaded) or "none"
             raise ModelError(f"there is no LoRA {', '.join(sorted(unknown))}; loaded are: {loaded}")
         self._strengths.clear()
-        self._strengths.update({name: float(strength) for name, strength in strengths.items() if strength != 0})
+        for name in (name for name, strength in strengths.items() if strength != 0):
+            self._strengths[name] = torch.tensor(float(strengths[name]), device=self._device)
 
     def unload(self) -> None:
         """Take all LoRAs away; the transformer is what it was before the first."""
@@ -216,7 +216,7 @@ def _check_sizes(
 class _Adding:
     """What happens after a module has computed: the additions of those LoRAs follow that are not at 0."""
 
-    def __init__(self, additions: Additions, strengths: Mapping[str, float]):
+    def __init__(self, additions: Additions, strengths: Mapping[str, Tensor]):
         self._additions, self._strengths = additions, strengths
 
     def __call__(self, module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -48,6 +48,16 @@ def find_folder(source: str | Path, *, parts: Iterable[str] = PARTS, download: b
     return _repository(str(source), ["model_index.json", *(f"{part}/*" for part in parts)], download)
 
 
+def find_part(source: str | Path, *, download: bool = True) -> Path:
+    """The local folder of a part that is published alone, such as a ControlNet: it holds config.json and weights."""
+    folder = Path(source).expanduser()
+    if folder.exists():
+        return folder
+    if not REPOSITORY.fullmatch(str(source)):
+        raise ModelError(f"there is no folder {folder}: give a folder, or a repository of the hub as owner/name")
+    return _repository(str(source), ["config.json", "diffusion_pytorch_model*"], download)
+
+
 def find_file(source: str | Path, suffix: str = ".safetensors", *, download: bool = True) -> Path:
     """The local place of one file of weights.
 

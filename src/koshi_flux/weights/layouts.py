@@ -134,6 +134,8 @@ def sort_autoencoder(shapes: Shapes) -> Pieces:
     levels = [int(found[1]) for name in shapes if (found := _RISING.match(name))]
     pieces: Pieces = {}
     for name, shape in shapes.items():
+        if not name.startswith(("encoder.", "decoder.", "bn.", "quant_conv.", "post_quant_conv.")):
+            continue
         ours = _RISING.sub(lambda found: f"decoder.up.{max(levels) - int(found[1])}.", name)
         for theirs, replacement in _AUTOENCODER:
             ours = re.sub(theirs, replacement, ours)

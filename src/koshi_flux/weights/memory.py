@@ -15,6 +15,7 @@ from typing import Literal
 from koshi_flux.errors import ModelError, SettingsError
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.files import weight_files
+from koshi_flux.weights.model_files import ModelFiles
 
 Precision = Literal["fp32", "bf16", "fp8", "int8", "nf4"]
 Placement = Literal["device", "ram", "disk"]
@@ -70,13 +71,14 @@ class Need:
     pixels: int
 
     @classmethod
-    def of(cls, spec: FluxSpec, folder: Path | None, size: tuple[int, int]) -> "Need":
+    def of(cls, spec: FluxSpec, folder: Path | ModelFiles | None, size: tuple[int, int]) -> "Need":
         """From the files where they are, else from the model's row."""
         if folder is None:
             transformer, encoder = map(Part.guessed, spec.memory_gb)
         else:
             transformer = weigh(folder / "transformer")
-            texts = [weigh(part) for part in sorted(folder.glob("text_encoder*"))]
+            named = (folder / part for part in ("text_encoder", "text_encoder_2"))
+            texts = [weigh(part) for part in named if part.exists()]
             encoder = Part(sum(text.whole for text in texts), max((text.block for text in texts), default=0.0))
         return cls(transformer, encoder, size[0] * size[1])
 
@@ -201,11 +203,13 @@ def _precisions(machine: Machine, wanted: str) -> tuple[Precision, ...]:
 
 
 def weigh(part: Path) -> Part:
-    """The weights of a part of a model folder as bfloat16, from the headers of its files."""
+    """The weights of a part of a model as bfloat16, from the headers of its files; those of a GGUF as they are."""
+    if part.suffix.lower() == ".gguf":
+        return Part.guessed(part.stat().st_size / 2**30)
     names = ("diffusion_pytorch_model.safetensors", "model.safetensors")
     single = next((part / name for name in names if any(part.glob(f"{name}*"))), part / names[0])
     blocks: dict[str, float] = {}
-    for file in weight_files(single):
+    for file in [part] if part.is_file() else weight_files(single):
         for name, count in tensors(file):
             found = _BLOCK.search(name)
             key = found[1] if found else ""

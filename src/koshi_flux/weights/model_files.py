@@ -7,7 +7,7 @@ its vae, "clip_l.safetensors, t5xxl_fp16.safetensors" as its text_encoder.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,12 +17,13 @@ from koshi_flux.weights.files import read_json
 from koshi_flux.weights.header import SUFFIXES, download_left
 from koshi_flux.weights.layouts import Config
 from koshi_flux.weights.lora_layers import CLASSES, FAMILIES, PUBLISHED, Family, Target
-from koshi_flux.weights.single_file import contents, in_words
+from koshi_flux.weights.single_file import Content, contents, in_words
 
 Source: TypeAlias = str | Path
 """A folder, a file, or either on the hub, as owner/name or owner/name/file."""
 
 TEXT_PARTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+WITH_WEIGHTS = ("transformer", "vae", "text_encoder", "text_encoder_2")
 PARTS: dict[Family, tuple[str, ...]] = {
     "flux1": ("transformer", "vae", *TEXT_PARTS),
     "flux2": ("transformer", "vae", "text_encoder", "tokenizer"),
@@ -64,8 +65,9 @@ class ModelFiles:
 
     def __str__(self) -> str:
         """For messages: the root, and what was given beside it."""
-        beside = [f"{_setting(part)} {place}" for part, place in self.elsewhere.items() if place != self.root]
-        return f"{self.root} with {', '.join(dict.fromkeys(beside))}" if beside else str(self.root)
+        shown = {part: place for part, place in self.elsewhere.items() if place != self.root and part in WITH_WEIGHTS}
+        beside = ", ".join(f"{_setting(part)} {place}" for part, place in shown.items())
+        return f"{self.root} with {beside}" if beside else str(self.root)
 
     @property
     def name(self) -> str:
@@ -107,7 +109,10 @@ def find_model(
     from koshi_flux.weights.hub import find_folder  # the hub's library takes a while to import
 
     wanted = [part for part in PARTS["flux1"] if part not in given]
-    return ModelFiles(find_folder(model, parts=("scheduler", *wanted), download=download), given)
+    files = ModelFiles(find_folder(model, parts=("scheduler", *wanted), download=download), given)
+    if files.pipeline.startswith("Flux2"):
+        _refuse_strange(files.root, "flux2", given)
+    return files
 
 
 def identify(file: Path, known: Iterable[FluxSpec]) -> FluxSpec | None:
@@ -119,15 +124,17 @@ def identify(file: Path, known: Iterable[FluxSpec]) -> FluxSpec | None:
     Raises:
         ModelError: the file holds no transformer, or one of another family than it is named after.
     """
-    config = _transformer_config(file)
-    family = CLASSES[config["_class_name"]]
-    shape = Target.of_config(file.name, config)
+    return _published(file, _with_transformer(file)["transformer"].config(), known)
+
+
+def _published(file: Path, config: Config, known: Iterable[FluxSpec]) -> FluxSpec | None:
+    """The published model with such a transformer."""
+    found = Target.of_config(file.name, config)
     alike = [
         spec
         for spec in known
-        if (target := PUBLISHED.get(spec.name)) is not None
-        and target.holds(family, shape.width, shape.double_blocks - 1, shape.single_blocks - 1)
-        and (target.double_blocks, target.single_blocks) == (shape.double_blocks, shape.single_blocks)
+        if spec.name in PUBLISHED
+        and replace(PUBLISHED[spec.name], name=file.name) == found
         and (spec.guidance == "embedded") == config["guidance_embeds"]
     ]
     return max(alike, key=lambda spec: len(_words(spec.name) & _words(file.stem)), default=None)
@@ -135,16 +142,21 @@ def identify(file: Path, known: Iterable[FluxSpec]) -> FluxSpec | None:
 
 def _around(file: Path, given: dict[str, Path], known: tuple[FluxSpec, ...], download: bool) -> ModelFiles:
     """The model around a transformer."""
-    spec, config = identify(file, known), _transformer_config(file)
-    family = CLASSES[config["_class_name"]]
-    if strange := [part for part in given if part not in PARTS[family]]:
-        raise ModelError(f"{file} is a {FAMILIES[family]}, which has no {strange[0]}: leave out {given[strange[0]]}")
-    elsewhere = {part: file for part in contents(file)} | given
-    missing = [part for part in PARTS[family] if part not in elsewhere]
-    if missing:
+    found = _with_transformer(file)
+    config = found["transformer"].config()
+    spec, family = _published(file, config, known), CLASSES[config["_class_name"]]
+    _refuse_strange(file, family, given)
+    elsewhere = dict.fromkeys(found, file) | given
+    if missing := [part for part in PARTS[family] if part not in elsewhere]:
         elsewhere |= _from_repository(file, spec, missing, download)
     is_base = "base" in _words(file.stem) if spec is None else spec.guidance == "true"
     return ModelFiles(file, elsewhere, _index(family, config, is_base), spec)
+
+
+def _refuse_strange(root: Path, family: Family, given: dict[str, Path]) -> None:
+    """Refuse parts that a family does not have, which would be left aside without a word."""
+    if strange := [part for part in given if part not in PARTS[family]]:
+        raise ModelError(f"{root} is a {FAMILIES[family]}, which has no {strange[0]}: leave out {given[strange[0]]}")
 
 
 def _index(family: Family, config: Config, is_base: bool) -> dict[str, Any]:
@@ -155,8 +167,8 @@ def _index(family: Family, config: Config, is_base: bool) -> dict[str, Any]:
     return {"_class_name": pipeline, "is_distilled": not is_base}
 
 
-def _transformer_config(file: Path) -> Config:
-    """What the transformer in a file says of itself, if it is what the file is named after."""
+def _with_transformer(file: Path) -> dict[str, Content]:
+    """What there is in a file, if that is a transformer of the family that the file is named after."""
     found = contents(file)
     if "transformer" not in found:
         settings = " and ".join(dict.fromkeys(f"{_setting(part)} = {str(file)!r}" for part in found))
@@ -164,8 +176,7 @@ def _transformer_config(file: Path) -> Config:
             f"{file} is {in_words(found)}, not a model to draw with: give it as {settings}, and as the model the file "
             "of a transformer or a whole model's folder"
         )
-    config = found["transformer"].config()
-    family = CLASSES[config["_class_name"]]
+    family = CLASSES[found["transformer"].layout.network]
     said = [other for other, named in _SAYS_FAMILY.items() if named.search(file.name)]
     if len(said) == 1 and said != [family]:
         raise ModelError(
@@ -174,7 +185,7 @@ def _transformer_config(file: Path) -> Config:
         )
     if "kontext" in _words(file.stem):
         raise ModelError(f"{file} is FLUX.1 Kontext by its name, which edits pictures: give a FLUX.1 that draws")
-    return config
+    return found
 
 
 def _from_repository(file: Path, spec: FluxSpec | None, missing: list[str], download: bool) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 
 from koshi_flux.errors import ModelError
 from koshi_flux.weights.memory import MemoryPlan, Placement, Precision
+from koshi_flux.weights.speed import PLAIN, Speed
 
 ROUNDED_BADLY = ("norm", "embed", "proj_out", "modulation", "time_", "guidance")
 """Layers that are kept in full where others are held in 8 bits: few weights, and everything passes through them."""
@@ -20,20 +21,29 @@ ROUNDED_BADLY = ("norm", "embed", "proj_out", "modulation", "time_", "guidance")
 
 @dataclass(frozen=True)
 class Holding:
-    """How the parts of one model are held: by which plan, on which device, computing in which type."""
+    """How the parts of one model are held: by which plan, on which device, computing in which type and how fast."""
 
     device: torch.device
     computing: torch.dtype
     plan: MemoryPlan
+    speed: Speed = PLAIN
 
     @classmethod
-    def of(cls, device: str | torch.device, dtype: torch.dtype | None, plan: MemoryPlan | None) -> "Holding":
-        """By default all on the device, computing in bfloat16, on a CPU in float32."""
+    def of(
+        cls, device: str | torch.device, dtype: torch.dtype | None, plan: MemoryPlan | None, speed: Speed = PLAIN
+    ) -> "Holding":
+        """By default all on the device, computing in bfloat16, on a CPU in float32.
+
+        Raises:
+            ModelError: it cannot compute that fast.
+        """
         device = torch.device(device)
         on_cpu = device.type == "cpu"
         plan = plan or MemoryPlan("fp32" if on_cpu else "bf16")
         exact = {"fp32": torch.float32, "bf16": torch.bfloat16}
-        return cls(device, dtype or exact.get(plan.precision, torch.float32 if on_cpu else torch.bfloat16), plan)
+        computing = dtype or exact.get(plan.precision, torch.float32 if on_cpu else torch.bfloat16)
+        speed.check(plan, device, computing)
+        return cls(device, computing, plan, speed)
 
     @cached_property
     def reading(self) -> Any:
@@ -42,7 +52,13 @@ class Holding:
 
     def transformer(self, part: Any) -> Any:
         """Put the transformer in its place."""
-        return place(hold_in(part, self.plan.precision, self.computing), self.plan.transformer, self.device)
+        placed = place(hold_in(part, self.plan.precision, self.computing), self.plan.transformer, self.device)
+        self.speed.give(placed)
+        return placed
+
+    def beside(self, part: Any) -> Any:
+        """Put in its place what computes together with the transformer, in full."""
+        return place(part, self.plan.transformer, self.device)
 
     def encoder(self, part: Any) -> Any:
         """Put a text encoder in its place."""

@@ -38,7 +38,7 @@ class PromptCache:
     """The prompts that one text encoder has read.
 
     Args:
-        parts: folders of the encoder and its tokenizer.
+        parts: folders of the encoder and its tokenizer, or the file that holds it.
         setting: whatever else the embeddings depend on: device, precision, length.
         folder: where the files lie.
     """
@@ -92,7 +92,7 @@ def remembered(
 
 def cache_for(parts: Sequence[Path], setting: str) -> PromptCache | None:
     """The cache of an encoder that is large enough to be worth it."""
-    size = sum(file.stat().st_size for part in parts for file in part.glob("*.safetensors"))
+    size = sum(file.stat().st_size for part in parts for file in _files(part))
     return PromptCache(parts, setting, cache_folder()) if size >= WORTHWHILE else None
 
 
@@ -100,7 +100,7 @@ def identity(parts: Sequence[Path]) -> str:
     """A hash that tells a model from others: of names, sizes, and contents; of large files some pieces."""
     digest = hashlib.sha256()
     for part in parts:
-        for file in sorted(each for each in part.rglob("*") if each.is_file()):
+        for file in _files(part):
             size = file.stat().st_size
             digest.update(f"{file.relative_to(part)}\0{size}\0".encode())
             with file.open("rb") as stream:
@@ -111,6 +111,11 @@ def identity(parts: Sequence[Path]) -> str:
                     stream.seek((size - _PIECE) * sample // (_SAMPLES - 1))
                     digest.update(stream.read(_PIECE))
     return digest.hexdigest()
+
+
+def _files(part: Path) -> list[Path]:
+    """The files of a part, or the one that holds it."""
+    return [part] if part.is_file() else sorted(each for each in part.rglob("*") if each.is_file())
 
 
 def _make_room(folder: Path, room: int = ROOM) -> None:

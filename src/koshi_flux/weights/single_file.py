@@ -6,6 +6,7 @@ whether a Klein is distilled: the base models have the same shapes.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ _SCALES = (".weight_scale", ".scale_weight")
 _BESIDE = (*_SCALES, ".input_scale", ".scale_input", ".comfy_quant")
 _MARKERS = ("scaled_fp8",)
 """Tensors that say how others are to be computed with, and are no weights."""
+
+_SHARD = re.compile(r"-\d+-of-\d+$")
+"""What the names of files end in over which one part is spread."""
 
 _OTHER_PRECISIONS = {
     ".weight_scale_2": "NVFP4",
@@ -125,16 +129,15 @@ def contents(file: Path) -> dict[str, Content]:
     Raises:
         ModelError: the file is absent, damaged, of another kind of model, or in a precision that cannot be read.
     """
+    if _SHARD.search(file.stem):
+        raise ModelError(f"{file} is one of several pieces of a part: give the folder that holds all of them")
     header = read_header(file)
     _refuse_foreign(file, header)
+    weights = {name: entry.shape for name, entry in header.items() if _is_weight(name)}
     found: dict[str, Content] = {}
     for layout in LAYOUTS:
         for prefix in layout.prefixes:
-            inside = {
-                name.removeprefix(prefix): entry.shape
-                for name, entry in header.items()
-                if name.startswith(prefix) and _is_weight(name)
-            }
+            inside = {name.removeprefix(prefix): shape for name, shape in weights.items() if name.startswith(prefix)}
             pieces = layout.sort(inside)
             if layout.part not in found and layout.fits(pieces):
                 _check_whole(file, layout, inside, pieces)
