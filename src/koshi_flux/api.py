@@ -21,7 +21,7 @@ class KoshiFlux:
         KoshiFlux().animate(prompt="a misty sea at dawn", zoom="0:(1.0), 60:(1.03)", frames=60)
 
     Args:
-        model: a known model (`koshi models` lists them), the folder of one, or a file; by default nano, which is bundled.
+        model: a known model (`koshi models` lists them), the folder of one, or a file; by default nano.
         device: by default a CUDA or Apple GPU if there is one.
         dtype: by default bfloat16 on a GPU and float32 on the CPU.
         vae: another autoencoder than the model's own: a file or folder.
