@@ -12,6 +12,7 @@ from koshi_flux.pipeline.factory import SPECS, check_model, load_model, make_tin
 from koshi_flux.pipeline.render import render
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.weights import prompt_cache
+from tests.weights.single_files import bfl_transformer, save, save_gguf, weights_of
 
 PUBLISHED = [spec for spec in SPECS.values() if spec.hub_id]
 
@@ -95,6 +96,26 @@ def test_a_lora_of_the_other_family_stops_the_film_before_it_begins(folder, tmp_
     with pytest.raises(ModelError, match=r"lora\.style: .*style\.safetensors"):
         list(film(styled, load_model(folder, "cpu"), tmp_path / "run" / "film.mp4"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_single_file_films_as_its_folder_does(folder, tmp_path):
+    file = save(bfl_transformer(weights_of(Path(folder) / "transformer")), tmp_path / "mine.safetensors")
+    model = load_model(file, "cpu", vae=f"{folder}/vae", text_encoder=folder)
+    alone = torch.stack([frame.image for frame in render(FILM, model)])
+    assert (alone - drawn(folder)).abs().max() < 1e-4
+
+
+def test_a_gguf_films_and_is_not_fetched_from_disk(folder, tmp_path):
+    weights = bfl_transformer(weights_of(Path(folder) / "transformer"))
+    file = save_gguf(weights, tmp_path / "mine.gguf", "F16")
+    beside = {"vae": f"{folder}/vae", "text_encoder": folder}
+    model = load_model(file, "cpu", **beside)
+    assert all(torch.isfinite(frame.image).all() for frame in render(FILM, model))
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_a_name():
+    with pytest.raises(ModelError, match=r"there is no file klein\.gguf"):
+        check_model("klein.gguf")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])

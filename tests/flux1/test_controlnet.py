@@ -35,7 +35,7 @@ def made(folder: Path, seed: int, num_mode: int | None = None, guided: bool = Tr
     torch.manual_seed(seed)
     shape = {"num_layers": 1, "num_single_layers": 1, "joint_attention_dim": 32, "pooled_projection_dim": 16}
     net = FluxControlNetModel(
-        in_channels=64, attention_head_dim=32, num_attention_heads=2, axes_dims_rope=[8, 12, 12],
+        in_channels=64, attention_head_dim=32, num_attention_heads=2, axes_dims_rope=[4, 14, 14],
         guidance_embeds=guided, num_mode=num_mode, **{**shape, **changes},
     )  # fmt: skip
     for name, weight in net.named_parameters():

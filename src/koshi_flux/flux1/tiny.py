@@ -63,7 +63,7 @@ def _transformer(is_guided: bool) -> FluxTransformer2DModel:
         num_attention_heads=2,
         joint_attention_dim=T5_WIDTH,
         pooled_projection_dim=CLIP_WIDTH,
-        axes_dims_rope=(8, 12, 12),
+        axes_dims_rope=(4, 14, 14),
         guidance_embeds=is_guided,
     )
 

@@ -15,6 +15,7 @@ from koshi_flux.flux2 import config as flux2_config
 from koshi_flux.nano import config as nano_config
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.toy import config as toy_config
+from koshi_flux.weights.header import SUFFIXES
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ def find_spec(name: str) -> FluxSpec | None:
     for spec in SPECS.values():
         if wanted == spec.name or wanted in spec.aliases or wanted == spec.hub_id.lower():
             return spec
-    if "/" in name or "\\" in name or Path(name).expanduser().exists():
+    if name.lower().endswith(SUFFIXES) or "/" in name or "\\" in name or Path(name).expanduser().exists():
         return None
     spellings = [alias for spec in SPECS.values() for alias in (spec.name, *spec.aliases)]
     near = get_close_matches(wanted, spellings, n=1)
@@ -79,12 +80,22 @@ def check_model(name: str, vae: str = "", text_encoder: str = "") -> FluxSpec:
         text_encoder: the same for what reads prompts; of two, any, separated by a comma.
     """
     spec = find_spec(name)
+    if spec is None and (published := _published_file(name)):
+        return published
     if spec is not None and spec.folder is None and not vae and not text_encoder:
         return spec
     with _reinstall_if_broken(spec):
         files = find_files(name, vae, text_encoder, download=False)
         found: FluxSpec = _room(_family_of(files), "folder").check_folder(files)
         return spec or found
+
+
+def _published_file(name: str) -> FluxSpec | None:
+    """The published model whose transformer a file here holds; what it lacks is brought when the film begins."""
+    from koshi_flux.weights.model_files import identify
+
+    file = Path(name).expanduser()
+    return identify(file, SPECS.values()) if name.lower().endswith(SUFFIXES) and file.is_file() else None
 
 
 def find_files(name: str, vae: str = "", text_encoder: str = "", *, download: bool = True) -> "ModelFiles":

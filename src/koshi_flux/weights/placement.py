@@ -82,12 +82,19 @@ def place(part: Any, placement: Placement, device: torch.device) -> Any:
         return torch.nn.Module.to(part, device)
     options: dict[str, Any] = {"use_stream": device.type == "cuda"}
     if placement == "disk":
+        if _is_packed(part):
+            raise ModelError("packed weights, such as a GGUF's, cannot be fetched from disk: take --memory full")
         _untie(part)
         folder = tempfile.mkdtemp(prefix="koshi-weights-", dir=os.environ.get("KOSHI_CACHE"))
         weakref.finalize(part, shutil.rmtree, folder, ignore_errors=True)
         options["offload_to_disk_path"] = folder
     apply_group_offloading(part, device, torch.device("cpu"), **_grouping(part), **options)
     return part
+
+
+def _is_packed(part: Any) -> bool:
+    """Whether weights are held in fewer bits already, as in a GGUF."""
+    return bool(getattr(part, "is_quantized", False))
 
 
 def _untie(part: torch.nn.Module) -> None:
@@ -112,6 +119,8 @@ def hold_in(part: Any, precision: Precision, computing: torch.dtype) -> Any:
     Raises:
         ModelError: the library that this precision needs is not installed.
     """
+    if _is_packed(part):
+        return part
     if precision == "fp8":
         apply_layerwise_casting(part, torch.float8_e4m3fn, computing, skip_modules_pattern=ROUNDED_BADLY)
     if precision == "int8":
