@@ -39,3 +39,11 @@ def nano(random_nano: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(SPECS, "nano", replace(NANO, folder=random_nano))
     monkeypatch.setattr("koshi_flux.nano.words.FILE", random_nano / "words.json")
     return random_nano
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches_of_its_own(tmp_path_factory):
+    """Nothing is kept among the user's own caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KOSHI_CACHE", str(tmp_path_factory.mktemp("caches")))
+        yield

@@ -3,7 +3,6 @@
 import copy
 import gc
 import sys
-import tempfile
 
 import pytest
 import torch
@@ -116,9 +115,11 @@ def test_weights_that_two_layers_share_are_read_from_disk_by_both():
 
 
 def test_what_was_written_to_disk_goes_with_the_model(transformer, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("KOSHI_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache/weights/4194999-killed").mkdir(parents=True)
     placed = place(copy.deepcopy(transformer), "disk", CPU)
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (tmp_path / "cache/weights").iterdir()
+    assert "killed" not in folder.name
     assert len(list(folder.glob("*.safetensors"))) >= 5
     del placed
     gc.collect()

@@ -1,10 +1,18 @@
 """Is a file of weights whole? Read off its name, its header and the index beside it, without loading a number."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from koshi_flux.errors import ModelError
+
+
+def caches() -> Path:
+    """Where things are kept that can be made again: $KOSHI_CACHE, or koshi-flux among the user's caches."""
+    if chosen := os.environ.get("KOSHI_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "koshi-flux"
 
 
 def weight_files(single: Path) -> list[Path]:

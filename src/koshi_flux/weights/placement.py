@@ -6,12 +6,15 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 
 from koshi_flux.errors import ModelError
+from koshi_flux.weights.files import caches
 from koshi_flux.weights.memory import MemoryPlan, Placement, Precision
 from koshi_flux.weights.speed import PLAIN, Speed
 
@@ -85,9 +88,7 @@ def place(part: Any, placement: Placement, device: torch.device) -> Any:
         if _is_packed(part):
             raise ModelError("packed weights, such as a GGUF's, cannot be fetched from disk: take --memory full")
         _untie(part)
-        folder = tempfile.mkdtemp(prefix="koshi-weights-", dir=os.environ.get("KOSHI_CACHE"))
-        weakref.finalize(part, shutil.rmtree, folder, ignore_errors=True)
-        options["offload_to_disk_path"] = folder
+        options["offload_to_disk_path"] = str(_folder_for(part))
     apply_group_offloading(part, device, torch.device("cpu"), **_grouping(part), **options)
     return part
 
@@ -95,6 +96,18 @@ def place(part: Any, placement: Placement, device: torch.device) -> Any:
 def _is_packed(part: Any) -> bool:
     """Whether weights are held in fewer bits already, as in a GGUF."""
     return bool(getattr(part, "is_quantized", False))
+
+
+def _folder_for(part: Any) -> Path:
+    """A folder that lives as long as the part, having removed those of processes that were killed."""
+    shelf = caches() / "weights"
+    shelf.mkdir(parents=True, exist_ok=True)
+    for left in shelf.glob("[0-9]*-*"):
+        if not psutil.pid_exists(int(left.name.partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=shelf))
+    weakref.finalize(part, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _untie(part: torch.nn.Module) -> None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from koshi_flux.shared.types import Conditioning
+from koshi_flux.weights.files import caches
 
 WORTHWHILE = 500_000_000
 """Bytes of an encoder's weights from which looking a prompt up is quicker than reading it."""
@@ -27,11 +28,8 @@ _PIECE = 4096
 
 
 def cache_folder() -> Path:
-    """Where embeddings are kept: $KOSHI_CACHE, or koshi-flux among the user's caches."""
-    chosen = os.environ.get("KOSHI_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "prompts"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "koshi-flux" / "prompts"
+    """Where embeddings are kept."""
+    return caches() / "prompts"
 
 
 class PromptCache:
