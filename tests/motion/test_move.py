@@ -108,9 +108,10 @@ def test_a_flip_by_nothing_is_the_identity(view):
 
 @given(degrees=st.floats(-90, 90), view=st.floats(30, 120))
 def test_a_flip_in_the_plane_turns_about_its_pivot_and_shrinks_a_little(degrees, view):
-    if degrees == 0:
-        return
     flip = perspective_flip(FrameParameters(perspective_flip_theta=degrees, perspective_flip_fv=view), 60, 80)
+    if np.radians(degrees) == 0:  # the smallest floats in degrees are none in radians
+        assert np.array_equal(flip, identity())
+        return
     diagonal = 100  # of a frame of 80 x 60
     pivot = diagonal / np.cos(np.radians(view) / 2) / 2
     distance = diagonal / (2 * np.sin(np.radians(view) / 2))
