@@ -206,20 +206,21 @@ def models(
     words: Annotated[bool, typer.Option("--words", help="List the words that the bundled model knows.")] = False,
 ) -> None:
     """List the known models, the bundled one first, where they are and how this machine can run them."""
-    from koshi_flux.pipeline.factory import check_model, find_spec
+    from koshi_flux.pipeline.factory import check_model, find_spec, pull
+    from koshi_flux.pipeline.facts import facts
 
     match names or []:
         case [] if not words:
             return _say_models()
         case ["pull", name]:
-            return _pull(name)
+            return typer.echo(str(pull(name)))
         case [] | [_]:
             name = names[0] if names else "nano"
         case _:
             raise SettingsError("give one model, or `pull` and a model: koshi models pull klein-4b")
     spec = find_spec(name) or check_model(name)
     if not words:
-        _say_table(list(_facts(spec).items()))
+        _say_table(list(facts(spec).items()))
     elif spec.is_bundled:
         _say_words()
     else:
@@ -249,12 +250,13 @@ def doctor(
     """Report what this machine has and which models it can run, or all the ways to run one."""
     from koshi_flux.pipeline import doctor as examine
     from koshi_flux.pipeline.factory import check_model
+    from koshi_flux.pipeline.facts import facts
     from koshi_flux.schedule.animation import Animation
 
     if model:
         spec = check_model(model)
         pixels = Animation.model_validate({"prompts": "", "size": size}).size
-        _say_table(list(_facts(spec).items()))
+        _say_table(list(facts(spec).items()))
         typer.echo()
         _say_table([("--memory", "what that does here"), *examine.plans(spec, precision, pixels)])
         return
@@ -286,55 +288,21 @@ def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
     if film.lora:
         from koshi_flux.pipeline.loras import find_loras
 
-        for facts in find_loras(film, spec).values():
-            typer.echo(facts.in_words())
+        for lora in find_loras(film, spec).values():
+            typer.echo(lora.in_words())
 
 
 def _say_models() -> None:
     """A line for every known model."""
     from koshi_flux.pipeline import doctor as examine
+    from koshi_flux.pipeline.facts import facts
 
     columns = ("model", "licence", "weights in bf16", "steps", "denoise", "also called")
     lines: list[tuple[str, ...]] = [(*columns, "weights", "here")]
     for spec, where, need in examine.models():
-        facts = {**_facts(spec), "also called": ", ".join(spec.aliases[:2])}
-        lines.append((*(facts[column] for column in columns), where, need))
+        row = {**facts(spec), "also called": ", ".join(spec.aliases[:2])}
+        lines.append((*(row[column] for column in columns), where, need))
     _say_table(lines)
-
-
-def _pull(name: str) -> None:
-    """Download a model, with the hub's own progress bars."""
-    from koshi_flux.pipeline.factory import check_model, find_spec
-    from koshi_flux.weights.hub import find_folder
-
-    spec = find_spec(name)
-    if spec is not None and not spec.hub_id:
-        raise SettingsError(f"{spec.name} came with koshi-flux: there is nothing to download")
-    folder = find_folder(spec.hub_id if spec else name)
-    check_model(str(folder))
-    typer.echo(str(folder))
-
-
-_GUIDANCE = {"true": "{:g}, negative prompts work", "embedded": "{:g}, no negative prompts", "none": "ignored"}
-
-
-def _facts(spec: "FluxSpec") -> dict[str, str]:
-    """A model's row in words."""
-    weights = "+".join(f"{size:g}" for size in spec.memory_gb if size)
-    width, height = spec.default_size
-    return {
-        "model": spec.name,
-        "licence": spec.licence or "-",
-        "text encoder": spec.text_encoder or "-",
-        "reads": f"{spec.text_tokens} tokens of a prompt" if spec.text_encoder else "any prompt",
-        "weights": str(spec.folder) if spec.is_bundled else spec.hub_id or "-",
-        "weights in bf16": f"{weights} GB" if weights else "bundled" if spec.is_bundled else "-",
-        "size": f"{width}x{height}, multiples of {spec.multiple}",
-        "steps": str(spec.default_steps),
-        "denoise": f"{spec.default_denoise:g}",
-        "guidance": _GUIDANCE[spec.guidance].format(spec.default_guidance),
-        "also called": ", ".join(spec.aliases) or "-",
-    }
 
 
 def _say_words() -> None:

@@ -9,7 +9,6 @@ import torch
 from diffusers import AutoencoderKLFlux2, Flux2Transformer2DModel
 from torch import Tensor
 
-from koshi_flux.errors import SettingsError
 from koshi_flux.flux2.config import SPECS, empirical_mu, static_mu
 from koshi_flux.flux2.folder import check_folder
 from koshi_flux.flux2.latents import PATCH, LatentStatistics, in_a_row, text_ids, unpack
@@ -89,7 +88,7 @@ class Flux2Model:
     @torch.no_grad()
     def encode(self, image: Image) -> Latent:
         """Picture to latent, by the mode of the autoencoder's distribution: the same picture gives the same latent."""
-        self._check_size(width=image.shape[2], height=image.shape[1])
+        self.spec.check_size(width=image.shape[2], height=image.shape[1])
         vae, statistics = self._autoencoder
         picture = (image * 2 - 1)[None].to(self.device, self.dtype)
         return statistics.normalise(vae.encode(picture).latent_dist.mode()[0].float())
@@ -103,7 +102,7 @@ class Flux2Model:
 
     def sigmas(self, steps: int, start: float, width: int, height: int) -> tuple[float, ...]:
         """`steps` + 1 falling noise levels from `start` to 0, on the curve for that number of steps and pixels."""
-        self._check_size(width, height)
+        self.spec.check_size(width, height)
         tokens = (width // self.spec.multiple) * (height // self.spec.multiple)
         return sigmas_below(start, steps, self._own_mu if self._own_mu is not None else empirical_mu(tokens, steps))
 
@@ -146,15 +145,6 @@ class Flux2Model:
     @cached_property
     def _adapters(self) -> Adapters:
         return Adapters(self._transformer, self.spec.name, self.device, self.dtype)
-
-    def _check_size(self, width: int, height: int) -> None:
-        """Refuse what cannot be cut into tokens."""
-        multiple = self.spec.multiple
-        if width % multiple or height % multiple:
-            near = " x ".join(str(max(1, round(side / multiple)) * multiple) for side in (width, height))
-            raise SettingsError(
-                f"{self.spec.name} draws in multiples of {multiple} pixels, got {width} x {height}: try {near}"
-            )
 
     @cached_property
     def _own_mu(self) -> float | None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from koshi_flux.errors import ModelError
+from koshi_flux.errors import ModelError, SettingsError
 from koshi_flux.flux1 import config as flux1_config
 from koshi_flux.flux2 import config as flux2_config
 from koshi_flux.nano import config as nano_config
@@ -88,6 +88,18 @@ def check_model(name: str, vae: str = "", text_encoder: str = "") -> FluxSpec:
         files = find_files(name, vae, text_encoder, download=False)
         found: FluxSpec = _room(_family_of(files), "folder").check_folder(files)
         return spec or found
+
+
+def pull(name: str) -> Path:
+    """Download a model, with the hub's own progress bars; its folder, which was looked at."""
+    from koshi_flux.weights.hub import find_folder
+
+    spec = find_spec(name)
+    if spec is not None and not spec.hub_id:
+        raise SettingsError(f"{spec.name} came with koshi-flux: there is nothing to download")
+    folder = find_folder(spec.hub_id if spec else name)
+    check_model(str(folder))
+    return folder
 
 
 def _published_file(name: str) -> FluxSpec | None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from koshi_flux.errors import SettingsError
+
 GuidanceKind = Literal["none", "true", "embedded"]
 
 
@@ -54,6 +56,18 @@ class FluxSpec:
     references: bool = False
     controlnets: bool = False
     memory_gb: tuple[float, float] = (0.0, 0.0)
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse a picture that cannot be cut into tokens.
+
+        Raises:
+            SettingsError: with the nearest size that can.
+        """
+        if width % self.multiple or height % self.multiple:
+            near = " x ".join(str(max(1, round(side / self.multiple)) * self.multiple) for side in (width, height))
+            raise SettingsError(
+                f"{self.name} draws in multiples of {self.multiple} pixels, got {width} x {height}: try {near}"
+            )
 
     @property
     def is_bundled(self) -> bool:
