@@ -20,6 +20,8 @@ class FrameParameters:
     prompt: PromptBlend = (("", 1.0),)
     negative: PromptBlend = (("", 1.0),)
     seed: int = 0
+    subseed: int = 0
+    subseed_strength: float = 0.0
 
     denoise: float = 0.5
     denoise_mode: str = "sigma"
@@ -39,11 +41,42 @@ class FrameParameters:
     perspective_flip_phi: float = 0.0
     perspective_flip_gamma: float = 0.0
     perspective_flip_fv: float = 53.0
+    translation_z: float = 0.0
+    rotation_3d_x: float = 0.0
+    rotation_3d_y: float = 0.0
+    rotation_3d_z: float = 0.0
+    fov: float = 70.0
+    aspect: float = 1.0
+    near: float = 200.0
+    far: float = 10000.0
+    midas_weight: float = 1.0
+    symmetry: str = "none"
+    symmetry_segments: float = 6.0
+    symmetry_angle: float = 0.0
+    symmetry_center_x: float = 0.5
+    symmetry_center_y: float = 0.5
     border: str = "replicate"
     kernel: str = "spline"
+    uncovered: str = "border"
 
     color_coherence: str = "lab"
     color_strength: float = 1.0
     contrast: float = 1.0
     sharpen: float = 0.0
     noise: float = 0.0
+    echo: float = 0.0
+    mask: str = ""
+    noise_mask: str = ""
+
+    video_coherence: float = 0.0
+    hybrid_flow_factor: float = 1.0
+    hybrid_alpha: float = 0.5
+    hybrid_mask_blend: float = 0.5
+    hybrid_mask_contrast: float = 1.0
+    hybrid_mask_low: float = 0.0
+    hybrid_mask_high: float = 100.0
+    cadence_flow_factor: float = 1.0
+    guide_blend_max: float = 0.35
+    guide_blend_slope: float = 0.25
+    guide_tween: float = 20.0
+    guide_color: float = 0.075

@@ -15,6 +15,8 @@ from torch import Tensor
 from koshi_flux.shared.types import Grid, Mask
 
 Matrix = Float64[np.ndarray, "3 3"]
+Camera = Float64[np.ndarray, "4 4"]
+"""How a camera moves what it sees: maps (x, y, 1, d) up to scale, d = 1 / distance in depth units, x and y in pixels."""
 
 _FAR = 1e4
 """Where pixels read that show no part of the picture, in half frames."""

@@ -22,6 +22,7 @@ __all__ = [
     "Depth",
     "DepthModel",
     "FluxModel",
+    "Footage",
     "Frame",
     "Grid",
     "History",
@@ -88,6 +89,7 @@ class Frame:
         latent: where the picture came from; None when it never passed the model (denoise = 0, or an in-between).
         sigmas: the noise levels it was drawn through; () when it was not.
         drawn: False for the in-betweens of a cadence.
+        depth: of the picture, in films whose camera sees it.
     """
 
     image: Image
@@ -95,6 +97,7 @@ class Frame:
     latent: Latent | None = None
     sigmas: tuple[float, ...] = ()
     drawn: bool = True
+    depth: Depth | None = None
 
     @property
     def index(self) -> int:
@@ -212,4 +215,17 @@ class DepthModel(Protocol):
 
     def estimate(self, image: Image) -> Depth:
         """How near every pixel is: float32, as large as the picture, on the model's device."""
+        ...
+
+
+@runtime_checkable
+class Footage(Protocol):
+    """A film that another one follows: a guide video, or a video of masks or depths."""
+
+    def picture(self, frame: int) -> Image:
+        """What it shows at a frame of our film: float32 on the CPU, at our film's size."""
+        ...
+
+    def alpha(self, frame: int) -> Float[Tensor, "h w"] | None:
+        """How opaque that is, in [0, 1]; None for a video without alpha."""
         ...
