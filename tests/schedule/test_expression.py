@@ -220,6 +220,12 @@ def test_wiggle_stays_in_range_and_differs_by_seed_and_stream():
     assert abs(np.corrcoef(first, reseeded)[0, 1]) < 0.05
 
 
+def test_wiggle_is_continuous_where_time_begins():
+    before, at_0 = over("wiggle(10, 3)", np.array([-1e-7, 0.0]))
+    assert before == pytest.approx(at_0, abs=1e-6)
+    assert np.abs(np.diff(over("wiggle(10)", np.arange(-50.0, 50.0)))).max() < 0.2
+
+
 def test_expressions_can_be_sent_to_other_processes():
     read = Parser("saw(3)+wiggle(10)*2", "zoom").whole()
     copy = pickle.loads(pickle.dumps(read))

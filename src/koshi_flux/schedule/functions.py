@@ -12,9 +12,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Reals: TypeAlias = NDArray[np.float64]
+from koshi_flux.schedule.shake import handheld, vehicle, walk
+from koshi_flux.schedule.wiggle import Reals, wiggle
+
 Truths: TypeAlias = NDArray[np.bool_]
-Bits: TypeAlias = NDArray[np.uint64]
 Value: TypeAlias = float | np.bool_ | Reals | Truths
 """A number or truth: one for the whole film, or one per frame."""
 Compute: TypeAlias = Callable[..., Value]
@@ -136,39 +137,6 @@ def smoothstep(u: Reals) -> Reals:
     return np.asarray(u * u * (3 - 2 * u))
 
 
-def wiggle(seed: Value, t: Value, period: Value, stream: Value = 0.0) -> Value:
-    """Smooth noise in [-1, 1] with a new random value every `period` frames; each `stream` is another noise.
-
-    A uniform cubic B-spline over the random values: twice differentiable, and never outside their range.
-    """
-    x = np.divide(t, period)
-    u = np.asarray(x - np.floor(x))
-    v, square, cube = 1 - u, u * u, u * u * u
-    basis = (v * v * v, 3 * cube - 6 * square + 4, -3 * cube + 3 * square + 3 * u + 1, cube)
-    chain = _scrambled(_scrambled(_bits_of(0.0), _bits_of(seed)), _bits_of(stream))
-    knots = [np.asarray(_bits_of(x) + np.uint64(i % 2**64)) for i in (-1, 0, 1, 2)]
-    weighted = [weight * _uniform(chain, knot) for weight, knot in zip(basis, knots, strict=True)]
-    smooth: Reals = np.add.reduce(weighted) / 6
-    return smooth
-
-
-def _bits_of(number: Value) -> Bits:
-    return np.asarray(np.mod(np.floor(number), 2.0**53)).astype(np.uint64)
-
-
-def _scrambled(state: Bits, value: Bits) -> Bits:
-    """One step of SplitMix64 (Steele, Lea and Flood 2014): the same on every machine, and in any order."""
-    state = np.asarray((state ^ value) + np.uint64(0x9E3779B97F4A7C15))
-    state = np.asarray((state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
-    state = np.asarray((state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
-    return np.asarray(state ^ (state >> np.uint64(31)))
-
-
-def _uniform(state: Bits, value: Bits) -> Reals:
-    """From [-1, 1)."""
-    return np.asarray((_scrambled(state, value) >> np.uint64(11)) * 2.0**-52 - 1)
-
-
 def _table(*functions: Function) -> dict[str, Function]:
     return {function.name: function for function in functions}
 
@@ -232,5 +200,8 @@ KOSHI: dict[str, Function] = NUMEXPR | _table(
     Function("pulse", pulse, 1, 3, implicit=("t",)),
     Function("ease", ease, 2, 4, implicit=("t",)),
     Function("wiggle", wiggle, 1, 2, implicit=("s", "t")),
+    Function("handheld", handheld, implicit=("s", "t", "fps")),
+    Function("walk", walk, implicit=("s", "t", "fps")),
+    Function("vehicle", vehicle, implicit=("s", "t", "fps")),
 )
 """Everything that koshi's own dialect may call."""
