@@ -40,7 +40,7 @@ class NanoDepth:
         return cls(network.to(device))
 
     @torch.no_grad()
-    def estimate(self, image: Image) -> Depth:
+    def estimate(self, image: Image, frame: int = 0) -> Depth:
         """How near every pixel is: 1 nearest, 0 infinitely far; float32, as large as the picture."""
         size = image.shape[1:]
         seen = functional.interpolate(
