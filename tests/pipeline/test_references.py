@@ -1,6 +1,5 @@
 """What a frame looks at while it is drawn."""
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
@@ -8,7 +7,7 @@ from PIL import Image as PillowImage
 from koshi_flux.errors import SettingsError
 from koshi_flux.pipeline.animation import film
 from koshi_flux.pipeline.factory import load_model, make_tiny_model
-from koshi_flux.pipeline.references import References, read_picture
+from koshi_flux.pipeline.references import References
 from koshi_flux.pipeline.render import render
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.parameters import FrameParameters
@@ -39,30 +38,19 @@ def test_the_first_frame_is_encoded_once_and_the_previous_one_anew():
     assert [round(float(image.mean() * 10)) for image in model.encoded] == [0, 0, 1, 2]
 
 
-def test_a_picture_is_read_once_upright_and_no_larger_than_the_film(tmp_path):
-    pixels = np.zeros((100, 200, 3), np.uint8)
-    pixels[:, :100, 0] = 255
-    picture = PillowImage.fromarray(pixels)
-    exif = picture.getexif()
-    exif[0x0112] = 3  # taken upside down
-    picture.save(tmp_path / "a.png", exif=exif)
-    read = read_picture(tmp_path / "a.png", 64 * 64, 16)
-    assert read.shape == (3, 32, 80)
-    assert read[0, :, -16:].min() > 0.9
-    assert read[0, :, :16].max() < 0.1
+def test_a_picture_is_encoded_once_no_larger_than_the_film(tmp_path):
+    PillowImage.new("RGB", (200, 100)).save(tmp_path / "a.png")
     model = Counting()
     references = References(model, (64, 64))
     parameters = FrameParameters(reference=(str(tmp_path / "a.png"),))
     assert references.at(parameters, History())[0] is references.at(parameters, History())[0]
-    assert len(model.encoded) == 1
+    assert [tuple(image.shape) for image in model.encoded] == [(3, 32, 80)]  # 64 * 64 pixels, multiples of 16
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a.png").write_text("no picture")
-    with pytest.raises(SettingsError, match=r"a\.png cannot be read as a picture"):
-        read_picture(tmp_path / "a.png", 256, 16)
-    with pytest.raises(SettingsError, match=r"there is no picture .*b\.png"):
-        read_picture(tmp_path / "b.png", 256, 16)
+    with pytest.raises(SettingsError, match=r"reference: .*a\.png cannot be read as a picture"):
+        References(ToyModel(), (64, 64)).at(FrameParameters(reference=(str(tmp_path / "a.png"),)), History())
 
 
 def test_a_film_drawn_by_the_sight_of_its_first_frame_is_another(tmp_path):
