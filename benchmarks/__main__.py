@@ -5,7 +5,7 @@ import statistics
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import image_ops, loop, memory, schedules
+from benchmarks import image_ops, loop, memory, schedules, space
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     row("engine alone, per frame", loop.engine_milliseconds(), 0.5, "ms")
     for part, milliseconds in image_ops.milliseconds().items():
         row(f"1024x576: {part}", milliseconds, 45 if part == "whole chain" else None, "ms")
+    for part, milliseconds in space.milliseconds().items():
+        row(f"1024x576: {part} (least)", milliseconds, space.TARGETS[part], "ms")
     row("60 schedules x 10,000 frames", schedules.milliseconds(), 50, "ms")
     row("memory per 1,000 frames, 256x256", memory.megabytes_per_thousand_frames(), 0.2, "MB")
     Console(width=100).print(table)

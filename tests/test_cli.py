@@ -164,6 +164,26 @@ def test_preview_writes_a_film_and_a_contact_sheet(koshi):
     assert read_png(Path("cam.png")).shape == (240, 4 * 320, 3)
 
 
+def test_interpolate_makes_a_film_of_more_frames_that_lasts_as_long(koshi):
+    koshi("render", "film.toml")
+    code, out, _ = koshi("interpolate", "runs/film", "--factor", "3")
+    assert code == 0
+    assert "runs/film/film-x3.mp4 (12 frames at 72 fps, 0.2 s)" in out
+    with av.open("runs/film/film-x3.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 12
+    code, _, err = koshi("interpolate", "runs/nowhere")
+    assert code == 2
+    assert "there is no film in" in err
+
+
+def test_what_a_film_names_is_looked_at_before_a_model_is_loaded(koshi, monkeypatch):
+    monkeypatch.setattr("koshi_flux.pipeline.factory.load_model", lambda *_, **__: pytest.fail("too late"))
+    code, _, err = koshi("render", "film.toml", "--set", "mode=video", "--set", "video=dance.mp4")
+    assert code == 2
+    assert "dance.mp4" in err
+    assert not Path("runs").exists()
+
+
 def test_plot_draws_what_moves(koshi):
     code, out, _ = koshi("plot", "film.toml", "--out", "curves.png", "--set", "angle=0:(sin(t))")
     assert code == 0

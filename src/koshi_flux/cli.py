@@ -4,12 +4,8 @@ import atexit
 import gc
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 # `koshi check` is to answer at once: no search for pydantic plugins, no thread per core for numpy's matrices, no
@@ -22,12 +18,22 @@ atexit.register(gc.freeze)
 import typer  # noqa: E402
 
 from koshi_flux.errors import KoshiError, SettingsError  # noqa: E402
+from koshi_flux.screen import (  # noqa: E402
+    Echo,
+    counted,
+    progress_bar,
+    say_film,
+    say_models,
+    say_table,
+    say_unexpected,
+    say_words,
+    silence_libraries,
+    stop_on_ctrl_c,
+)
 from koshi_flux.version import VERSION  # noqa: E402
 
 if TYPE_CHECKING:
     from koshi_flux.schedule.animation import Animation
-    from koshi_flux.shared.spec import FluxSpec
-    from koshi_flux.shared.types import Frame
 
 app = typer.Typer(
     name="koshi",
@@ -56,21 +62,14 @@ Compile = Annotated[bool, typer.Option("--compile", help="Compile the model: slo
 Model = Annotated[str | None, typer.Option("--model", help="A known model's name, or the folder of one.")]
 
 
-class _Echo(logging.Handler):
-    """Says what the library logs, as the command line says everything else."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(record.getMessage(), err=record.levelno >= logging.WARNING)
-
-
 def main() -> None:
     """Run a command; what a user can mend is said in one paragraph, with exit code 2."""
-    logging.getLogger("koshi_flux").handlers = [_Echo()]
+    logging.getLogger("koshi_flux").handlers = [Echo()]
     logging.getLogger("koshi_flux.pipeline.factory").setLevel(logging.INFO)
     debug = "--debug" in sys.argv
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
     if not debug:
-        sys.excepthook = _say_unexpected
+        sys.excepthook = say_unexpected
     try:
         typer.main.get_command(app)()  # app() itself would put an excepthook of its own in place
     except KoshiError as error:
@@ -111,15 +110,15 @@ def render(
     spec = check_model(animation.model, animation.vae, animation.text_encoder)
     place = out or (film if film.is_dir() else RUNS / film.stem)
     path = settle(animation, spec, unused(place) if new else place, resume)
-    _say_film(animation, spec)
+    say_film(animation, spec)
 
     from koshi_flux.pipeline.animation import film as shoot
     from koshi_flux.pipeline.factory import load_model
 
     gc.enable()
-    _silence_libraries(spec)
+    silence_libraries(spec)
 
-    with _stop_on_ctrl_c() as stopped, _progress(animation) as show:
+    with stop_on_ctrl_c() as stopped, progress_bar(animation) as show:
         drawn_by = load_model(
             animation.model,
             vae=animation.vae,
@@ -152,7 +151,7 @@ def check(film: Film, overrides: Overrides = None, model: Model = None) -> None:
 
     animation = _load(film, overrides, model)
     spec = check_model(animation.model, animation.vae, animation.text_encoder)
-    _say_film(animation, spec)
+    say_film(animation, spec)
     moving = animation.moving()
     typer.echo(f"moving: {', '.join(moving)}" if moving else "moving: nothing, the camera stands still")
 
@@ -172,15 +171,32 @@ def preview(
     check_output(path)
     spec = check_model(animation.model, animation.vae, animation.text_encoder)
 
-    from rich.progress import track
-
     from koshi_flux.pipeline.preview import preview as move
     from koshi_flux.pipeline.preview import sheet_path
 
     gc.enable()
-    for _ in track(move(animation, spec, path), "moving", total=animation.frames, transient=True):
-        pass
+    counted(move(animation, spec, path), animation.frames, "moving")
     typer.echo(f"{path}\n{sheet_path(path)}")
+
+
+@app.command()
+def interpolate(
+    run: Annotated[Path, typer.Argument(help="The run folder of a film.", metavar="RUN")],
+    factor: Annotated[int, typer.Option(help="How many frames for each one, 2 to 8.", metavar="N")] = 2,
+    slow: Annotated[float, typer.Option(help="How many times as long the film lasts.", metavar="TIMES")] = 1.0,
+    engine: Annotated[str, typer.Option(help="flow (built in) or rife (your rife-ncnn-vulkan).")] = "flow",
+    rife_folder: Annotated[Path | None, typer.Option(help="Where rife-ncnn-vulkan is.", metavar="DIR")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Lead the last frame back to the first.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The new film; the suffix decides the kind.")] = None,
+) -> None:
+    """Make a rendered film smoother, or slower, with new frames between its frames."""
+    from koshi_flux.pipeline.interpolate import Interpolation, prepare
+
+    settings = Interpolation(factor=factor, slow=slow, engine=engine, rife_folder=rife_folder, loop=loop)
+    film = prepare(run, out, settings)
+    gc.enable()
+    counted(film.write(), film.count, "interpolating")
+    typer.echo(f"{film.path} ({film.count} frames at {film.fps:g} fps, {film.count / film.fps:.1f} s)")
 
 
 @app.command()
@@ -211,7 +227,7 @@ def models(
 
     match names or []:
         case [] if not words:
-            return _say_models()
+            return say_models()
         case ["pull", name]:
             return typer.echo(str(pull(name)))
         case [] | [_]:
@@ -220,9 +236,9 @@ def models(
             raise SettingsError("give one model, or `pull` and a model: koshi models pull klein-4b")
     spec = find_spec(name) or check_model(name)
     if not words:
-        _say_table(list(facts(spec).items()))
+        say_table(list(facts(spec).items()))
     elif spec.is_bundled:
-        _say_words()
+        say_words()
     else:
         raise SettingsError(f"{spec.name} has no list of words, only nano has one: koshi models nano --words")
 
@@ -237,7 +253,7 @@ def make_tiny_model(
     from koshi_flux.pipeline.factory import SPECS
     from koshi_flux.pipeline.factory import make_tiny_model as make
 
-    _silence_libraries(SPECS["nano"])
+    silence_libraries(SPECS["nano"])
     typer.echo(str(make(like, folder, seed)))
 
 
@@ -256,13 +272,13 @@ def doctor(
     if model:
         spec = check_model(model)
         pixels = Animation.model_validate({"prompts": "", "size": size}).size
-        _say_table(list(facts(spec).items()))
+        say_table(list(facts(spec).items()))
         typer.echo()
-        _say_table([("--memory", "what that does here"), *examine.plans(spec, precision, pixels)])
+        say_table([("--memory", "what that does here"), *examine.plans(spec, precision, pixels)])
         return
-    _say_table(list(examine.facts()))
+    say_table(list(examine.facts()))
     typer.echo()
-    _say_table([(spec.name, where, need) for spec, where, need in examine.models()])
+    say_table([(spec.name, where, need) for spec, where, need in examine.models()])
 
 
 def _load(film: Path, overrides: list[str] | None, model: str | None) -> "Animation":
@@ -271,121 +287,6 @@ def _load(film: Path, overrides: list[str] | None, model: str | None) -> "Animat
 
     path = film / "film.toml" if film.is_dir() else film
     return load_film(path, [*(overrides or []), *([f'model="{model}"'] if model else [])])
-
-
-def _say_film(animation: "Animation", spec: "FluxSpec") -> None:
-    """One line about a film, and what its user should hear before it is rendered."""
-    from koshi_flux.pipeline.notes import notes
-
-    film = animation.resolved(spec)
-    width, height = film.picture_size
-    typer.echo(
-        f"{film.frames} frames of {width}x{height} at {film.fps:g} fps ({film.frames / film.fps:.1f} s), "
-        f"model {spec.name}, {len(film.prompts)} prompt{'s' if len(film.prompts) > 1 else ''}"
-    )
-    for note in notes(film, spec):
-        typer.echo(note)
-    if film.lora:
-        from koshi_flux.pipeline.loras import find_loras
-
-        for lora in find_loras(film, spec).values():
-            typer.echo(lora.in_words())
-
-
-def _say_models() -> None:
-    """A line for every known model."""
-    from koshi_flux.pipeline import doctor as examine
-    from koshi_flux.pipeline.facts import facts
-
-    columns = ("model", "licence", "weights in bf16", "steps", "denoise", "also called")
-    lines: list[tuple[str, ...]] = [(*columns, "weights", "here")]
-    for spec, where, need in examine.models():
-        row = {**facts(spec), "also called": ", ".join(spec.aliases[:2])}
-        lines.append((*(row[column] for column in columns), where, need))
-    _say_table(lines)
-
-
-def _say_words() -> None:
-    """The words that the bundled model knows, by what they tell."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from koshi_flux.nano.words import known_words
-
-    table = Table.grid("group", "words", padding=(0, 2, 0, 0))
-    for group, known in known_words().items():
-        table.add_row(group, ", ".join(known))
-    Console(highlight=False).print(table)
-
-
-def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _silence_libraries(spec: "FluxSpec") -> None:
-    """Keep the libraries' own progress bars off the screen; the toy model needs none of them."""
-    if spec.family == "toy":
-        return
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-
-
-@contextmanager
-def _progress(animation: "Animation") -> Iterator[Callable[["Frame"], None]]:
-    """A bar with the time left, the prompt and the noise level in use."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[sigma]} {task.fields[prompt]}"),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task("", total=animation.frames, sigma="", prompt="loading the model")
-
-        def show(frame: "Frame") -> None:
-            sigma = f"σ {frame.sigmas[0]:.2f}" if frame.sigmas else "moved"  # noqa: RUF001
-            prompt = max(frame.parameters.prompt, key=lambda part: part[1])[0]
-            progress.update(task, completed=frame.index + 1, sigma=sigma, prompt=prompt[:48])
-
-        yield show
-
-
-@contextmanager
-def _stop_on_ctrl_c() -> Iterator[list[int]]:
-    """The list is empty until Ctrl-C; a second Ctrl-C stops at once."""
-    stopped: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopped:
-            raise KeyboardInterrupt
-        stopped.append(number)
-        typer.echo("finishing the frame in flight (Ctrl-C again to stop at once)", err=True)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _say_unexpected(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """The last resort for what nobody foresaw."""
-    if issubclass(kind, KeyboardInterrupt):
-        typer.echo("stopped", err=True)
-        return
-    typer.secho(
-        f"koshi: something unforeseen went wrong ({kind.__name__}: {error}). Frames on disk are safe. "
-        "Run the command again with --debug and report what it prints.",
-        err=True,
-        fg="red",
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from koshi_flux.depth.align import aligned, fit, flattened, repaired
+from koshi_flux.depth.align import aligned, fit, repaired
 from koshi_flux.errors import ModelError
 
 SIZE = (72, 128)
@@ -159,16 +159,3 @@ def test_lost_pixels_do_not_disturb_the_alignment():
     found = aligned((depth * 4 + 1).masked_fill(lost, math.nan), depth)
     assert torch.allclose(found[~lost], depth[~lost], atol=1e-4)
     assert found.isfinite().all()
-
-
-@settings(max_examples=20, deadline=None)
-@given(weight=st.floats(0, 1))
-def test_flattening_keeps_the_mean_and_scales_the_relief(weight):
-    depth = landscape()
-    found = flattened(depth, weight)
-    assert float(found.mean()) == pytest.approx(float(depth.mean()), abs=1e-5)
-    assert float(found.std()) == pytest.approx(weight * float(depth.std()), abs=1e-5)
-
-
-def test_full_weight_is_the_depth_itself():
-    assert torch.allclose(flattened(landscape(), 1.0), landscape(), atol=1e-7)

@@ -9,7 +9,7 @@ from koshi_flux.motion import CAMERAS, apply, camera_path, move
 from koshi_flux.motion.affine import camera_2d, perspective_flip
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.resample import warp
-from koshi_flux.shared.transforms import grid_from_matrix, identity, shift
+from koshi_flux.shared.transforms import flat, grid_from_matrix, identity, in_space, shift
 
 flips = st.fixed_dictionaries(
     {f"perspective_flip_{name}": st.floats(-25, 25) for name in ("theta", "phi", "gamma")},
@@ -127,13 +127,13 @@ def test_several_frames_compose_first_to_last(path):
     x, y = 30, 20
     for frame in frames:
         x, y = carried(camera_2d(frame, 60, 80), x, y)
-    assert carried(camera_path(frames, 60, 80), 30, 20) == pytest.approx((x, y), rel=1e-6, abs=1e-6)
+    assert carried(flat(camera_path(frames, 60, 80)), 30, 20) == pytest.approx((x, y), rel=1e-6, abs=1e-6)
 
 
 def test_several_frames_are_moved_with_one_resample():
     picture = noise(3, 40, 60)
     path = [FrameParameters(angle=3 * n, zoom=1.02, translation_x=1.5) for n in range(1, 5)]
-    expected = warp(picture, grid_from_matrix(camera_path(path, 40, 60), 40, 60))
+    expected = warp(picture, grid_from_matrix(flat(camera_path(path, 40, 60)), 40, 60))
     assert torch.equal(move(picture, path)[0], expected)
 
 
@@ -141,7 +141,7 @@ def test_kernel_and_border_are_those_of_the_last_frame():
     picture = noise(3, 20, 30)
     last = FrameParameters(angle=10, border="wrap", kernel="bilinear")
     found, _ = move(picture, [FrameParameters(zoom=0.8, border="reflect"), last])
-    matrix = camera_path([FrameParameters(zoom=0.8), last], 20, 30)
+    matrix = flat(camera_path([FrameParameters(zoom=0.8), last], 20, 30))
     assert torch.equal(found, warp(picture, grid_from_matrix(matrix, 20, 30), "bilinear", "wrap"))
 
 
@@ -166,9 +166,9 @@ def test_a_picture_flipped_edge_on_is_all_holes(flip):
     assert found.isfinite().all()
 
 
-def test_apply_moves_by_any_matrix():
+def test_apply_moves_by_any_plane_transform():
     picture = noise(3, 16, 16)
-    found, holes = apply(picture, shift(0, 4), FrameParameters(border="wrap"))
+    found, holes = apply(picture, in_space(shift(0, 4)), FrameParameters(border="wrap"))
     assert (found - picture.roll(4, dims=1)).abs().max() < 1e-5
     assert holes[:4].all()
     assert not holes[4:].any()
@@ -191,3 +191,25 @@ def test_nothing_of_a_move_stays_on_the_cpu(camera):
     found, holes = move(picture, FrameParameters(**camera))
     assert (found.device, found.shape) == (picture.device, picture.shape)
     assert (holes.device, holes.shape) == (picture.device, picture.shape[1:])
+
+
+@pytest.mark.parametrize("mode", ["video", "interpolation", "ransac"])
+@given(camera=cameras)
+def test_the_other_modes_in_the_plane_have_the_camera_of_2d(mode, camera):
+    path = [FrameParameters(**camera), FrameParameters(angle=3)]
+    assert np.array_equal(camera_path(path, 60, 80, mode), camera_path(path, 60, 80, "2d"))
+
+
+@given(path=st.lists(cameras, min_size=1, max_size=4))
+def test_a_2d_camera_in_space_is_the_plane_one_to_the_bit(path):
+    frames = [FrameParameters(**camera) for camera in path]
+    whole = identity()
+    for frame in frames:
+        whole = camera_2d(frame, 60, 80) @ whole
+    assert np.array_equal(flat(camera_path(frames, 60, 80)), whole)
+
+
+def test_a_2d_camera_has_no_use_for_depth():
+    picture, camera = noise(3, 16, 24), FrameParameters(angle=5, zoom=1.1)
+    plane, deep = move(picture, camera), move(picture, camera, depth=noise(16, 24))
+    assert all(map(torch.equal, plane, deep))

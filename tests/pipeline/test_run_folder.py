@@ -8,6 +8,7 @@ import time
 import av
 import pytest
 
+from koshi_flux.depth.stored import read_depth16
 from koshi_flux.errors import OutputError, RunError
 from koshi_flux.output.video import read_metadata
 from koshi_flux.pipeline.animation import film
@@ -192,3 +193,20 @@ def test_an_animation_survives_its_run_folder(tmp_path):
     )
     rendered(animation, tmp_path / "film.mkv")
     assert load_film(tmp_path / "film.toml") == animation.resolved(ToyModel.spec)
+
+
+def test_depths_are_kept_in_16_bits_where_the_film_says_so(film_of, tmp_path):
+    animation = film_of(frames=5, mode="3d", cadence=2, save_depth=True, translation_z=5)
+    drawn = {frame.index: frame for frame in film(animation, ToyModel(), tmp_path / "film.mp4") if frame.drawn}
+    kept = {int(path.stem): read_depth16(path) for path in (tmp_path / "depth").iterdir()}
+    assert kept.keys() == drawn.keys() == {0, 2, 4}
+    assert all((kept[i] - drawn[i].depth).abs().max() < 1 / 65000 for i in kept)
+
+
+def test_law_4_a_3d_film_goes_on_with_the_depth_it_had(film_of, tmp_path, digest):
+    settings = {"frames": 7, "mode": "3d", "translation_z": 8, "rotation_3d_y": 1, "denoise": 0.4, "shake": "handheld"}
+    rendered(film_of(**settings), tmp_path / "whole/film.mp4")
+    for stop in (0, 3):
+        stopped_after(film_of(**settings), tmp_path / f"part{stop}/film.mp4", stop)
+        rendered(film_of(**settings), tmp_path / f"part{stop}/film.mp4", resume=True)
+        assert digest(tmp_path / f"part{stop}") == digest(tmp_path / "whole")

@@ -5,8 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from koshi_flux.errors import ScheduleError, SettingsError
-from koshi_flux.schedule.animation import RANGES, Animation, nearest_size
+from koshi_flux.schedule.animation import Animation
 from koshi_flux.schedule.curve import Schedule
+from koshi_flux.schedule.settings.ranges import RANGES, nearest_size
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.spec import FluxSpec
 
@@ -28,24 +29,25 @@ def refused(**settings):
 def test_a_frame_has_every_schedules_value():
     animation = film(zoom="0:(1.0), 10:(2.0)", angle="0:(t)", translation_x=3, steps="0:(4), 10:(9)", seed=9)
     p = animation.at(5)
-    assert (p.frame, p.zoom, p.angle, p.translation_x, p.seed) == (5, 1.5, 5.0, 3.0, 9)
+    assert (p.frame, p.zoom, p.angle, p.translation_x, p.seed) == (5, 1.5, 5.0, 3.0, 9 + 5)
     assert p.steps == 6
     assert isinstance(p.steps, int)
 
 
 def test_every_scheduled_setting_of_a_frame_comes_from_the_setting_of_that_name():
     names = [name for name in Animation.model_fields if name in FrameParameters.__dataclass_fields__]
-    changed = {"zoom": 1.25, "denoise": 0.25, "steps": 3, "guidance": 2.5, "perspective_flip_fv": 60.0}
     for name in names:
         default = getattr(FrameParameters(), name)
         if isinstance(default, float | int) and name != "seed":
-            value = changed.get(name, 0.75)
+            low, high = RANGES.get(name, (0.0, 1.0))
+            value = 400.0 if name == "far" else low + min(high - low, 8) / 4
+            assert value != default
             assert getattr(film(**{name: value}).at(3), name) == value, name
 
 
 def test_a_film_that_gives_nothing_stands_still():
     p = film().at(4)
-    assert p == FrameParameters(frame=4, prompt=(("a lake", 1.0),))
+    assert p == FrameParameters(frame=4, seed=4, prompt=(("a lake", 1.0),))
 
 
 def test_frames_outside_the_film_are_an_index_error():
@@ -118,7 +120,7 @@ def test_several_mistakes_are_all_named():
         ({"fps": float("nan")}, "fps: should be a finite number"),
         ({"seed": -2}, "seed: should be greater than or equal to -1"),
         ({"seed": 2**32}, "seed: should be less than 4294967296"),
-        ({"mode": "4d"}, "mode: should be '2d', got '4d'"),
+        ({"mode": "4d"}, "mode: should be '2d', '3d', 'video', 'interpolation' or 'ransac', got '4d'"),
         ({"border": "black"}, "border: should be 'replicate', 'wrap' or 'reflect', got 'black'"),
         ({"color_coherence": "hsv"}, "color_coherence: should be"),
         ({"cadence": 0}, "cadence: should be greater than or equal to 1"),
@@ -220,7 +222,9 @@ def test_every_setting_stands_in_the_documentation_with_its_default():
         assert name in rows, name
         assert field.description, name
         default = field.default
-        if isinstance(default, Schedule):
+        if isinstance(default, bool):
+            assert rows[name].strip("`") == str(default).lower(), name
+        elif isinstance(default, Schedule):
             assert float(rows[name].strip("`")) == default.values(1)[0], name
         elif isinstance(default, str | int | float):
             assert rows[name].strip('`"') == (default if isinstance(default, str) else f"{default:g}"), name

@@ -51,19 +51,6 @@ def aligned(depth: Depth, previous: Depth | None, smoothing: float = 1.0) -> Dep
     return torch.lerp(depth, depth * factor + shift, smoothing).clamp(0, 1)
 
 
-def flattened(depth: Depth, weight: float) -> Depth:
-    """Depth with less relief: `midas_weight`, the share of the estimated depth.
-
-    The rest is the plane at its mean. Things move in proportion to their depth when a camera does, so all of the frame
-    moves as fast as before on the average, and only its parts move less against each other. In Deforum the number mixed
-    two estimates, of MiDaS and AdaBins; there is one estimate here, and films with 1 are as they were.
-
-    Args:
-        weight: 1 keeps the depth, 0 leaves the plane.
-    """
-    return torch.lerp(depth.mean().expand_as(depth), depth, weight)
-
-
 def repaired(depth: Depth) -> Depth:
     """The depth with a number everywhere: NaN and infinity take the value of the nearest pixel that has one.
 

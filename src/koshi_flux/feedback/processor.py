@@ -12,6 +12,7 @@ from koshi_flux.feedback.match import match_lab
 from koshi_flux.feedback.noise import add_grain
 from koshi_flux.feedback.sharpen import sharpen
 from koshi_flux.shared.image import clamped
+from koshi_flux.shared.masks import Plane
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.types import Image, Reference
 
@@ -19,8 +20,14 @@ Match = Callable[[Image, Reference, float], Image]
 MATCHES: dict[str, Match] = {"lab": match_lab, "none": lambda image, reference, strength: image}
 
 
-def correct(image: Image, reference: Reference | None, parameters: FrameParameters) -> Image:
-    """Keep a picture from drifting; returns it in [0, 1], float. Without a reference there is no colour to match."""
+def correct(
+    image: Image, reference: Reference | None, parameters: FrameParameters, grain: Plane | None = None
+) -> Image:
+    """Keep a picture from drifting; returns it in [0, 1], float. Without a reference there is no colour to match.
+
+    Args:
+        grain: where noise is added, in [0, 1]; None is everywhere.
+    """
     p = parameters
     if p.color_coherence not in MATCHES:
         raise SettingsError(f"unknown color_coherence {p.color_coherence!r}: known are {', '.join(MATCHES)}")
@@ -31,5 +38,5 @@ def correct(image: Image, reference: Reference | None, parameters: FrameParamete
     if p.sharpen > 0:
         image = sharpen(image, p.sharpen)
     if p.noise > 0:
-        image = add_grain(image, p.noise, p.seed, p.frame)
+        image = add_grain(image, p.noise, p.seed, p.frame, grain)
     return clamped(image)

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from koshi_flux.errors import ModelError
+from koshi_flux.output.audio import add_sound, check_sound
+from koshi_flux.pipeline.footage import sound_of
 from koshi_flux.pipeline.notes import notes
 from koshi_flux.pipeline.place import settle
 from koshi_flux.pipeline.render import render
@@ -24,7 +26,7 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     """Render a film into the run folder of `path` and yield every frame as it is made.
 
     Leave the loop (or `close()` the iterator) whenever you like: the frames so far are a playable film, and
-    `resume=True` goes on from there.
+    `resume=True` goes on from there. Sound is added when the film is whole.
     """
     run = RunFolder(path)
     if resume and animation.seed < 0:
@@ -35,6 +37,9 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     model.check_loras({name: lora.file for name, lora in animation.lora.items()})
     if isinstance(model, ControlledModel):
         model.check_controlnets({name: net.file for name, net in animation.controlnet.items()})
+    sound = sound_of(animation)
+    if sound and (silent := check_sound(path, sound)):
+        log.info(silent)
     history = run.resume(animation, model.device) if resume else run.begin(animation)
     with run.recording(animation, history) as record, closing(render(animation, model, history)) as frames:
         started = time.perf_counter()
@@ -42,6 +47,8 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
             record(frame, time.perf_counter() - started)
             yield frame
             started = time.perf_counter()
+    if sound:
+        add_sound(path, sound)
 
 
 def _within_memory(frames: Iterator[Frame], model: FluxModel) -> Iterator[Frame]:

@@ -9,15 +9,28 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from koshi_flux.depth import is_footage
 from koshi_flux.output.disk import replacing
 from koshi_flux.output.png import encode_png
 from koshi_flux.output.sink import Pixels, to_pixels
 from koshi_flux.output.sinks import open_sink
 from koshi_flux.pipeline.render import render
 from koshi_flux.schedule.animation import Animation
+from koshi_flux.schedule.settings.camera import CameraSettings
+from koshi_flux.schedule.settings.film import FilmSettings
+from koshi_flux.schedule.settings.footage import FootageSettings
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.shared.types import Frame, History, Image, Reference
 from koshi_flux.toy.model import ToyModel
+
+_SHOWN = {
+    *FilmSettings.model_fields.keys()
+    - {"model", "vae", "text_encoder", "cadence", "keyframe_distribution", "cadence_flow"},
+    *CameraSettings.model_fields.keys() - {"save_depth", "uncovered"},
+    *FootageSettings.model_fields.keys() - {"video_audio"},
+    *("init_image", "video_init"),
+}
+"""The settings of a film that its preview follows."""
 
 _SHEET = (4, 3)
 """Pictures across and down on the contact sheet."""
@@ -47,7 +60,7 @@ def preview(animation: Animation, spec: FluxSpec, path: Path) -> Iterator[int]:
 
 def moved(animation: Animation) -> Iterator[Frame]:
     """The frames of a film that only moves a ruled picture."""
-    (painted,) = render(animation.replaced(frames=1), ToyModel())
+    painted = next(render(animation, ToyModel()))
     first = replace(painted, image=ruled(painted.image))
     yield first
     yield from render(animation, ToyModel(), History(Reference(first.image), first))
@@ -69,16 +82,12 @@ def sheet_path(path: Path) -> Path:
 
 
 def camera_only(animation: Animation) -> Animation:
-    """The same camera with nothing but the toy model's first picture to look at."""
-    still = {
-        "denoise": 0,
-        "strength_schedule": None,
-        "color_coherence": "none",
-        "contrast": 1,
-        "sharpen": 0,
-        "noise": 0,
-    }
-    return animation.replaced(model="toy", cadence=1, steps=4, guidance=1, **still)
+    """The same camera with nothing but the toy model's pictures to look at; of depth models only the bundled one."""
+    kept = {name: value for name, value in animation.given().items() if name in _SHOWN}
+    if not is_footage(animation.depth) and animation.depth != "plane":
+        kept["depth"] = "nano"
+    still = {"denoise": 0, "steps": 4, "guidance": 1, "color_coherence": "none", "uncovered": "border"}
+    return Animation(**{**kept, **still, "model": "toy"})
 
 
 def contact_sheet(thumbs: list[Pixels]) -> UInt8[np.ndarray, "sh sw 3"]:

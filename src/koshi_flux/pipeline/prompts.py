@@ -2,41 +2,36 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from koshi_flux.schedule.animation import Animation
+from koshi_flux.shared.blend import mixed
 from koshi_flux.shared.parameters import PromptBlend
 from koshi_flux.shared.types import Conditioning, Control, FluxModel, Latent
 
 
 @dataclass(frozen=True, slots=True)
 class Conditionings:
-    """What the text encoder made of every text of a film."""
+    """What the text encoder made of every text of a film.
+
+    Args:
+        by_text: of each.
+        how: texts are blended: "linear" or "slerp".
+        references, controls: what frames are drawn by beside the texts.
+    """
 
     by_text: dict[str, Conditioning]
+    how: str = "linear"
     references: tuple[Latent, ...] = ()
     controls: tuple[Control, ...] = ()
 
     def blend(self, blend: PromptBlend) -> Conditioning:
-        """The weighted sum of the texts' embeddings, with the pictures to look at."""
+        """The texts' embeddings, mixed by their weights, with the pictures to look at."""
         return replace(self._mixed(blend), references=self.references, controls=self.controls)
 
     def _mixed(self, blend: PromptBlend) -> Conditioning:
-        if len(blend) == 1:
-            return self.by_text[blend[0][0]]
-        parts = [self.by_text[text] for text, _ in blend]
-        weights = torch.tensor([weight for _, weight in blend])
-        pooled = [part.pooled for part in parts if part.pooled is not None]
-        return Conditioning(
-            _weighted_sum(weights, [part.tokens for part in parts]), _weighted_sum(weights, pooled) if pooled else None
-        )
-
-
-def _weighted_sum(weights: Float[Tensor, " parts"], tensors: list[Tensor]) -> Tensor:
-    stacked = torch.stack(tensors)
-    return torch.tensordot(weights.to(stacked), stacked, dims=1)
+        parts = [(self.by_text[text], weight) for text, weight in blend]
+        pooled = [(part.pooled, weight) for part, weight in parts if part.pooled is not None]
+        tokens = mixed([(part.tokens, weight) for part, weight in parts], self.how)
+        return Conditioning(tokens, mixed(pooled, self.how) if pooled else None)
 
 
 def read_prompts(animation: Animation, model: FluxModel) -> Conditionings:
@@ -45,4 +40,4 @@ def read_prompts(animation: Animation, model: FluxModel) -> Conditionings:
     texts = positive | negative if model.spec.guidance == "true" else positive
     by_text = {text: model.encode_prompt(text) for text in sorted(texts)}
     model.release_text_encoder()
-    return Conditionings(by_text)
+    return Conditionings(by_text, animation.embedding_blend)

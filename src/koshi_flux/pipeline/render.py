@@ -1,21 +1,20 @@
 """The film, one frame after the other. Whoever holds the iterator decides about progress, preview and stopping."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import torch
 
-from koshi_flux.feedback import correct
-from koshi_flux.modes import MODES
 from koshi_flux.pipeline.cadence import in_betweens
 from koshi_flux.pipeline.controls import Controls
 from koshi_flux.pipeline.prompts import Conditionings, read_prompts
 from koshi_flux.pipeline.references import References
+from koshi_flux.pipeline.stage import Canvas, Stage
 from koshi_flux.schedule.animation import Animation
-from koshi_flux.shared.flow_matching import euler, mix, staircase
-from koshi_flux.shared.noise import frame_noise
+from koshi_flux.shared.flow_matching import euler, euler_over, levels_over, mix, staircase, start_map
+from koshi_flux.shared.noise import frame_noise, subseeded
 from koshi_flux.shared.parameters import FrameParameters
-from koshi_flux.shared.types import FluxModel, Frame, History, Image, Latent
+from koshi_flux.shared.types import FluxModel, Frame, History, Latent
 
 
 @torch.inference_mode()
@@ -29,20 +28,17 @@ def render(animation: Animation, model: FluxModel, history: History | None = Non
     animation = animation.resolved(model.spec)
     prompts, references = read_prompts(animation, model), References(model, animation.picture_size)
     model.use_loras(model.check_loras({name: lora.file for name, lora in animation.lora.items()}))
-    controls = Controls(animation, model)
-    mode = MODES[animation.mode]
+    controls, stage = Controls(animation, model), Stage(animation, model.device)
     history = history or History()
     for path in animation.strides(after=None if history.previous is None else history.previous.index):
-        picture = mode(history, path)
-        if picture is not None:
-            picture = correct(picture, history.reference, path[-1])
-        seen = replace(prompts, references=references.at(path[-1], history), controls=controls.at(path[-1], picture))
-        if picture is None:
-            frame = invent(model, seen, path[-1], animation.picture_size)
-        else:
-            frame = redraw(model, seen, path[-1], picture)
+        p = path[-1]
+        canvas = stage.canvas(history, path)
+        picture = None if canvas is None else canvas.picture
+        seen = replace(prompts, references=references.at(p, history), controls=controls.at(p, picture))
+        drawn = invent(model, seen, p, animation.picture_size) if canvas is None else redraw(model, seen, p, canvas)
+        frame = stage.finished(drawn, canvas)
         if history.previous is not None:
-            yield from in_betweens(history.previous, frame, path)
+            yield from in_betweens(stage.scene, history.previous, frame, path, animation.cadence_flow)
         yield frame
         history = history.after(frame)
 
@@ -52,38 +48,55 @@ def invent(model: FluxModel, prompts: Conditionings, parameters: FrameParameters
     width, height = size
     scale = model.spec.downscale
     noise = latent_noise(model, parameters, (model.spec.channels, height // scale, width // scale))
-    return denoise(model, prompts, parameters, noise, model.sigmas(parameters.steps, 1.0, width, height))
+    sigmas = model.sigmas(parameters.steps, 1.0, width, height)
+    return decoded(model, parameters, euler(velocity_at(model, prompts, parameters), noise, sigmas), sigmas)
 
 
-def redraw(model: FluxModel, prompts: Conditionings, parameters: FrameParameters, picture: Image) -> Frame:
-    """A frame out of the moved and corrected picture: noised up to `denoise`, then drawn; at 0 the picture itself."""
-    if parameters.denoise == 0:
-        return Frame(picture.contiguous(), parameters)
-    height, width = picture.shape[1:]
-    latent = model.encode(picture)
-    noise = latent_noise(model, parameters, tuple(latent.shape))
+def redraw(model: FluxModel, prompts: Conditionings, parameters: FrameParameters, canvas: Canvas) -> Frame:
+    """A frame out of a picture: noised up to `denoise`, then drawn; at 0 the picture itself.
+
+    Under a mask each place has a start level of its own: less where the mask is darker, all noise where uncovered.
+    """
+    height, width = canvas.picture.shape[1:]
     sigmas = noise_levels(model, parameters, width, height)
-    return denoise(model, prompts, parameters, mix(latent, noise, sigmas[0]), sigmas)
+    if len(sigmas) == 1 and canvas.uncovered is None:
+        return Frame(canvas.picture.contiguous(), parameters)
+    latent = model.encode(canvas.picture)
+    noise, velocity = latent_noise(model, parameters, tuple(latent.shape)), velocity_at(model, prompts, parameters)
+    if canvas.changes is None and canvas.uncovered is None:
+        return decoded(model, parameters, euler(velocity, mix(latent, noise, sigmas[0]), sigmas), sigmas)
+    starts = start_map(sigmas[0], canvas.changes, canvas.uncovered, model.spec.downscale).to(latent.device)
+    sigmas = levels_over(starts, sigmas, model.sigmas(parameters.steps, 1.0, width, height))
+    return decoded(model, parameters, euler_over(velocity, latent, noise, starts, sigmas), sigmas)
 
 
 def noise_levels(model: FluxModel, parameters: FrameParameters, width: int, height: int) -> tuple[float, ...]:
     """The levels that a frame is redrawn through, from `denoise` or from the step it stands for down to 0."""
+    if parameters.denoise == 0:
+        return (0.0,)
     if parameters.denoise_mode == "steps":
         return staircase(model.sigmas(parameters.steps, 1.0, width, height), parameters.denoise)
     return model.sigmas(parameters.steps, parameters.denoise, width, height)
 
 
-def denoise(
-    model: FluxModel, prompts: Conditionings, parameters: FrameParameters, x: Latent, sigmas: tuple[float, ...]
-) -> Frame:
-    """Follow the model's velocity from the noised latent `x` at sigmas[0] down to a finished frame."""
+def velocity_at(
+    model: FluxModel, prompts: Conditionings, parameters: FrameParameters
+) -> Callable[[Latent, float], Latent]:
+    """Where the model would have a latent go at a noise level, for one frame's prompt, LoRAs and guidance."""
     model.set_loras(dict(parameters.lora))
     prompt = prompts.blend(parameters.prompt)
     negative = prompts.blend(parameters.negative) if model.spec.guidance == "true" else None
-    latent = euler(lambda x, sigma: model.velocity(x, sigma, prompt, negative, parameters.guidance), x, sigmas)
+    return lambda x, sigma: model.velocity(x, sigma, prompt, negative, parameters.guidance)
+
+
+def decoded(model: FluxModel, parameters: FrameParameters, latent: Latent, sigmas: tuple[float, ...]) -> Frame:
+    """A frame of a latent that was drawn through noise levels."""
     return Frame(model.decode(latent).contiguous(), parameters, latent, sigmas)
 
 
 def latent_noise(model: FluxModel, parameters: FrameParameters, shape: tuple[int, ...]) -> Latent:
-    """The frame's own noise, drawn on the CPU, on the model's device."""
-    return frame_noise(shape, parameters.seed, parameters.frame).to(model.device)
+    """The frame's own noise, on the way to its subseed's; drawn on the CPU, then brought to the model's device."""
+    noise = frame_noise(shape, parameters.seed)
+    if parameters.subseed_strength > 0:
+        noise = subseeded(noise, frame_noise(shape, parameters.subseed), parameters.subseed_strength)
+    return noise.to(model.device)

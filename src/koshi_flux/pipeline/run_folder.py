@@ -2,6 +2,7 @@
 
     film.toml           the film, with the model's defaults and the seed written in
     frames/000000.png   every frame, rounded once
+    depth/000000.png    if the film keeps them, the depths of the drawn frames, in 16 bits
     run.jsonl           one line per frame: its numbers, its time, how it looks
     state/              what only resuming needs: the film's name, the first picture and the last drawn one, in float
     film.mp4            the film
@@ -21,7 +22,9 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from koshi_flux.depth.stored import encode_depth16
 from koshi_flux.errors import RunError
 from koshi_flux.output.disk import make_folder, replacing
 from koshi_flux.output.png import encode_png, frame_path, read_png
@@ -49,6 +52,7 @@ class RunFolder:
         self.film = film
         self.folder = film.parent
         self.frames = self.folder / "frames"
+        self.depths = self.folder / "depth"
         self.state = self.folder / "state"
         self.log = self.folder / "run.jsonl"
         self.settings = self.folder / "film.toml"
@@ -56,7 +60,7 @@ class RunFolder:
     def begin(self, animation: Animation) -> History:
         """Lay out the folder for a resolved film that starts at frame 0."""
         check_free(self.film)
-        for folder in (self.folder, self.frames, self.state):
+        for folder in (self.folder, self.frames, self.state, *([self.depths] if animation.save_depth else [])):
             make_folder(folder)
         with replacing(self.settings) as partial:
             partial.write_text(dump_film(animation, comment=f"torch {torch.__version__}"), encoding="utf-8")
@@ -116,6 +120,9 @@ class RunFolder:
         pixels = to_pixels(frame.image)
         with replacing(frame_path(self.frames, frame.index)) as partial:
             partial.write_bytes(encode_png(pixels))
+        if frame.depth is not None and self.depths.is_dir():
+            with replacing(frame_path(self.depths, frame.index)) as partial:
+                partial.write_bytes(encode_depth16(frame.depth))
         with self.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(_line(frame, seconds, pixels)) + "\n")
         if frame.drawn:
@@ -126,7 +133,7 @@ class RunFolder:
         path = self.state / f"{frame.index:06d}.safetensors"
         for kept in (self.state / REFERENCE, path) if frame.index == 0 else (path,):
             with replacing(kept) as partial:
-                save_file({"image": frame.image.cpu()}, partial)
+                save_file({name: plane.cpu().contiguous() for name, plane in _state(frame).items()}, partial)
         for older in self.state.glob("[0-9]*.safetensors"):
             if older != path:
                 older.unlink()
@@ -137,16 +144,23 @@ class RunFolder:
         if not all(frame_path(self.frames, earlier).is_file() for earlier in range(index + 1)):
             return None
         try:
-            reference, image = (load_file(kept, device=str(device))["image"] for kept in (self.state / REFERENCE, path))
+            reference, last = (load_file(kept, device=str(device)) for kept in (self.state / REFERENCE, path))
         except (SafetensorError, OSError):
             return None
-        return History(Reference(reference), Frame(image, animation.at(index)))
+        return History(
+            Reference(reference["image"]), Frame(last["image"], animation.at(index), depth=last.get("depth"))
+        )
 
     def _cut_log(self, after: int) -> None:
         """Drop the lines of frames that will be written again, and a line that a kill cut short."""
         kept = [line for line in self.log.read_text(encoding="utf-8").splitlines() if -1 < _frame_of(line) <= after]
         with replacing(self.log) as partial:
             partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _state(frame: Frame) -> dict[str, Tensor]:
+    """What the next frame starts from."""
+    return {"image": frame.image} | ({} if frame.depth is None else {"depth": frame.depth})
 
 
 def _line(frame: Frame, seconds: float, pixels: Pixels) -> dict[str, object]:
@@ -156,7 +170,7 @@ def _line(frame: Frame, seconds: float, pixels: Pixels) -> dict[str, object]:
         "frame": frame.index,
         "drawn": frame.drawn,
         "seconds": round(seconds, 4),
-        "noise_seed": frame.parameters.seed + frame.index,
+        "noise_seed": frame.parameters.seed,
         "sigmas": [round(sigma, 6) for sigma in frame.sigmas],
         "brightness": round(float(grey.mean()) / 255, 5),
         "contrast": round(float(grey.std()) / 255, 5),

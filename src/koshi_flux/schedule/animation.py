@@ -1,108 +1,44 @@
 """The whole film, frozen: every setting that can be given, checked before anything starts."""
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from koshi_flux.errors import SettingsError
+from koshi_flux.schedule.checks import check
 from koshi_flux.schedule.complaints import in_words
-from koshi_flux.schedule.controlnet import ControlNet, beside_film, read_controlnets
 from koshi_flux.schedule.curve import Schedule
-from koshi_flux.schedule.lora import Lora, located, read_loras
+from koshi_flux.schedule.distribution import drawn_frames
+from koshi_flux.schedule.expression import Scope
+from koshi_flux.schedule.guides import Guides
+from koshi_flux.schedule.masks import mask_values
+from koshi_flux.schedule.places import whole_paths
 from koshi_flux.schedule.prompts import PromptSchedule
-from koshi_flux.schedule.references import beside, read_references, reference_at, written
+from koshi_flux.schedule.references import read_references, reference_at
+from koshi_flux.schedule.seeds import seeds
+from koshi_flux.schedule.settings.camera import CameraSettings
+from koshi_flux.schedule.settings.drawing import DrawingSettings
+from koshi_flux.schedule.settings.feedback import FeedbackSettings
+from koshi_flux.schedule.settings.film import FilmSettings
+from koshi_flux.schedule.settings.footage import FootageSettings
+from koshi_flux.schedule.settings.guides import GuideSettings
+from koshi_flux.schedule.shake import flat, shake
 from koshi_flux.schedule.strength import denoise_from_strength
+from koshi_flux.schedule.walk import Step, looped, prompt_keys, walk
 from koshi_flux.shared.parameters import FrameParameters, PromptBlend
 from koshi_flux.shared.spec import FluxSpec
 
 Values = npt.NDArray[np.float64]
 
-SIZE_MULTIPLE = 16
-"""Width and height of every FLUX picture: 8 pixels per latent pixel, 2 latent pixels per token."""
 
-RANGES: dict[str, tuple[float, float]] = {
-    "zoom": (1e-3, 1e3),
-    "perspective_flip_fv": (1e-3, 179.0),
-    "denoise": (0.0, 1.0),
-    "strength_schedule": (0.0, 1.0),
-    "steps": (1.0, 1000.0),
-    "guidance": (0.0, 100.0),
-    "lora": (-2.0, 2.0),
-    "controlnet": (0.0, 2.0),
-    "color_strength": (0.0, 1.0),
-    "contrast": (0.0, 100.0),
-    "sharpen": (0.0, 100.0),
-    "noise": (0.0, 1.0),
-}
-"""What a schedule's values must lie in, over the whole film; schedules not named here take any number."""
-
-
-def _schedule(value: object, info: Any) -> Schedule:  # a ValidationInfo, which no runtime check can name
-    if not isinstance(value, str | int | float | Schedule) or isinstance(value, bool):
-        raise ValueError("must be a number or a schedule such as '0:(1.0), 60:(1.05)'")
-    return Schedule.parse(value, name=info.field_name or "schedule", dialect=info.data.get("dialect", "koshi"))
-
-
-def _size(value: object) -> object:
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*[xX×,]\s*(\d+)\s*", value)):  # noqa: RUF001
-        return int(match[1]), int(match[2])
-    if isinstance(value, int):
-        return value, value
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError("must be a width and a height such as [768, 512] or '768x512'")
-    return value
-
-
-def _prompts(value: object) -> object:
-    if isinstance(value, str):
-        return {"0": value}
-    return {str(key): text for key, text in value.items()} if isinstance(value, Mapping) else value
-
-
-def _loras(value: object, info: Any) -> dict[str, Lora]:
-    return read_loras(value, info.data.get("dialect", "koshi"))
-
-
-def _controlnets(value: object, info: Any) -> dict[str, ControlNet]:
-    return read_controlnets(value, info.data.get("dialect", "koshi"))
-
-
-def _references(value: object) -> dict[str, str]:
-    return written(read_references(value))
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-Keyframed = Annotated[Schedule, PlainValidator(_schedule)]
-Size = Annotated[tuple[int, int], BeforeValidator(_size)]
-Prompts = Annotated[dict[str, str], BeforeValidator(_prompts)]
-Loras = Annotated[dict[str, Lora], PlainValidator(_loras)]
-ControlNets = Annotated[dict[str, ControlNet], PlainValidator(_controlnets)]
-References = Annotated[dict[str, str], PlainValidator(_references)]
-
-
-def _constant(value: float, says: str) -> Any:
-    return Field(default=Schedule.parse(value), description=says)
-
-
-class Animation(BaseModel):
+class Animation(FeedbackSettings, GuideSettings, FootageSettings, CameraSettings, DrawingSettings, FilmSettings):
     """A film: frozen, validated, the thing that is saved, shared and rendered.
 
     Settings that say "schedule" take a number or text such as "0:(1.0), 60:(1.05)" (docs/schedules.md).
@@ -113,74 +49,6 @@ class Animation(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dialect: Annotated[Literal["koshi", "deforum", "notebook"], BeforeValidator(_lower)] = Field(
-        default="koshi",
-        description="how schedule texts are read: koshi, or exactly as Deforum's web UI or notebook did",
-    )
-    prompts: Prompts = Field(min_length=1, description="what to paint, by frame: {0 = 'a forest', 60 = 'a city'}")
-    prompt_blend: Annotated[Literal["hold", "linear", "ease"], BeforeValidator(_lower)] = Field(
-        default="hold", description="between two prompts: keep the first, or blend evenly or with ease"
-    )
-    negative_prompt: str = Field(default="", description="what to avoid in the whole film; needs a model with true CFG")
-    model: str = Field(default="nano", min_length=1, description="a known model's name, the folder of one, or a file")
-    vae: str = Field(default="", description="another autoencoder than the model's own: a file or folder")
-    text_encoder: str = Field(default="", description="other text encoders than the model's own: files or folders")
-    mode: Annotated[Literal["2d"], BeforeValidator(_lower)] = Field(default="2d", description="the camera")
-    frames: int = Field(default=120, ge=1, le=1_000_000, description="length of the film in frames")
-    size: Size | None = Field(default=None, description="width and height in pixels, multiples of 16; the model's own")
-    fps: float = Field(default=24.0, gt=0, le=1000, allow_inf_nan=False, description="frames per second of the film")
-    bpm: float = Field(default=120.0, gt=0, le=1000, allow_inf_nan=False, description="beats per minute, for `beat`")
-    seed: int = Field(default=0, ge=-1, lt=2**32, description="decides all noise; -1 picks one and records it")
-    cadence: int = Field(default=1, ge=1, le=1000, description="draw every nth frame, move the rest between them")
-
-    denoise: Keyframed | None = Field(
-        default=None, description="schedule: start sigma; 0 keeps the moved picture, 1 ignores it; the model's own"
-    )
-    denoise_mode: Annotated[Literal["sigma", "steps"], BeforeValidator(_lower)] = Field(
-        default="sigma", description="what `denoise` is: a noise level, or the share of the steps that diffusers runs"
-    )
-    strength_schedule: Keyframed | None = Field(
-        default=None, description="schedule: Deforum's strength (1 keeps everything), converted to `denoise`"
-    )
-    steps: Keyframed | None = Field(default=None, description="schedule: Euler steps per drawn frame; the model's own")
-    guidance: Keyframed | None = Field(default=None, description="schedule: guidance scale; the model's own")
-    lora: Loras = Field(
-        default_factory=dict, description="LoRAs by name: {style = {file = 'style.safetensors', strength = 0.8}}"
-    )
-
-    controlnet: ControlNets = Field(
-        default_factory=dict,
-        description="ControlNets by name: {edges = {file = 'owner/name', kind = 'canny', strength = 0.6}}",
-    )
-    reference: References = Field(
-        default_factory=dict, description="pictures to draw by the sight of, by frame: first, previous, a file"
-    )
-
-    angle: Keyframed = _constant(0, "schedule: degrees per frame, counter-clockwise")
-    zoom: Keyframed = _constant(1, "schedule: magnification per frame, more than 1 moves in")
-    translation_x: Keyframed = _constant(0, "schedule: pixels per frame that content moves right")
-    translation_y: Keyframed = _constant(0, "schedule: pixels per frame that content moves down")
-    transform_center_x: Keyframed = _constant(0.5, "schedule: pivot of angle and zoom, 0 left to 1 right")
-    transform_center_y: Keyframed = _constant(0.5, "schedule: pivot of angle and zoom, 0 top to 1 bottom")
-    perspective_flip_theta: Keyframed = _constant(0, "schedule: degrees per frame, in the plane")
-    perspective_flip_phi: Keyframed = _constant(0, "schedule: degrees per frame, about the horizontal axis")
-    perspective_flip_gamma: Keyframed = _constant(0, "schedule: degrees per frame, about the vertical axis")
-    perspective_flip_fv: Keyframed = _constant(53, "schedule: field of view of the flip in degrees")
-    border: Annotated[Literal["replicate", "wrap", "reflect"], BeforeValidator(_lower)] = Field(
-        default="replicate", description="what stands in for uncovered pixels"
-    )
-    kernel: Annotated[Literal["spline", "bilinear"], BeforeValidator(_lower)] = Field(
-        default="spline", description="how pictures are resampled: sharp, or faster and softer"
-    )
-
-    color_coherence: Annotated[Literal["lab", "none"], BeforeValidator(_lower)] = Field(
-        default="lab", description="how colours are kept to those of the first frame"
-    )
-    color_strength: Keyframed = _constant(1, "schedule: how fully colours are matched, 0 to 1")
-    contrast: Keyframed = _constant(1, "schedule: stretch about the mean brightness, 1 changes nothing")
-    sharpen: Keyframed = _constant(0, "schedule: amount of luma sharpening, 0 changes nothing")
-    noise: Keyframed = _constant(0, "schedule: grain as standard deviation, 0 to 1")
 
     def __eq__(self, other: object) -> bool:
         """Two films are equal when all their settings are."""
@@ -200,51 +68,113 @@ class Animation(BaseModel):
             raise SettingsError(
                 "\n".join(in_words(error, list(cls.model_fields)) for error in invalid.errors())
             ) from None
-        animation._check()
+        check(animation)
         return animation
-
-    def _check(self) -> None:
-        if self.size is not None:
-            _check_size(self.size)
-        if self.denoise is not None and self.strength_schedule is not None:
-            raise SettingsError("give `denoise` or `strength_schedule`, not both: they say the same in opposite senses")
-        for name, values in self._values.items():
-            _check_range(name, values)
-        self._prompt_values  # noqa: B018 - parses and evaluates the prompts
 
     @cached_property
     def schedules(self) -> dict[str, Schedule]:
         """Every schedule that the film gives or keeps at its default, by name; those of LoRAs as "lora.name"."""
         own = {name: value for name in Animation.model_fields if isinstance(value := getattr(self, name), Schedule)}
-        own |= {f"lora.{name}": lora.strength for name, lora in self.lora.items()}
-        return own | {f"controlnet.{name}": net.strength for name, net in self.controlnet.items()}
+        return own | {f"{kind}.{name}": part.strength for kind in _ADDED for name, part in getattr(self, kind).items()}
+
+    @cached_property
+    def _clock(self) -> dict[str, Any]:
+        """What schedules and prompts are evaluated with."""
+        return {"frames": self.frames, "seed": self.seed, "fps": self.fps, "bpm": self.bpm}
 
     @cached_property
     def _values(self) -> dict[str, Values]:
+        return {name: schedule.values(**self._clock) for name, schedule in self.schedules.items()}
+
+    @cached_property
+    def _scope(self) -> Scope:
+        return Scope(**self._clock)
+
+    @cached_property
+    def _shaken(self) -> dict[str, Values]:
+        """What the shaking camera adds to its schedules."""
+        strength = self._values["shake_strength"]
+        shaken = shake(self.shake, self.frames, self.fps, self.seed, strength, self.shake_speed)
+        return shaken if self.mode == "3d" else flat(shaken, (self.size or _ANY_SIZE)[1])
+
+    @cached_property
+    def _prompts(self) -> PromptSchedule:
+        """The prompts; in a loop the first one once more, where the film begins anew."""
+        blend = self.prompt_blend or ("linear" if self.mode == "interpolation" else "hold")
+        prompts = PromptSchedule.parse(self.prompts, blend=blend, negative=self.negative_prompt)
+        return looped(prompts, **self._clock) if self.loop else prompts
+
+    @cached_property
+    def prompt_values(self) -> list[tuple[PromptBlend, PromptBlend]]:
+        """The prompt and the negative prompt of every frame."""
+        return self._prompts.values(**self._clock)
+
+    @cached_property
+    def drawn(self) -> tuple[int, ...]:
+        """The frames that are drawn, in order, the first and the last among them; the others are moved between."""
+        keys = prompt_keys(self._prompts, **self._clock)
+        return drawn_frames(self.frames, self.cadence, self.keyframe_distribution, keys)
+
+    @cached_property
+    def _walk(self) -> tuple[Step, ...]:
+        """Between which prompts' noises each frame of an interpolation stands."""
+        keys = [key for key in prompt_keys(self._prompts, **self._clock) if key < self.frames or not self.loop]
+        return walk(keys, self.frames, self.seed, self.loop, self._prompts.blend)
+
+    @cached_property
+    def _guides(self) -> Guides:
+        return Guides.of(self.guides, self._scope)
+
+    @cached_property
+    def masks(self) -> dict[str, list[str]]:
+        """The expressions of `mask` and `noise_mask` at every frame; without `mask`, all that could be one."""
+        named = ("{alpha}", self.alpha_mask), ("{mask}", self.mask_image), ("{video_mask}", self.mask_video)
+        usual = {"0": " & ".join(leaf for leaf, given in named if given)}
         return {
-            name: schedule.values(self.frames, seed=self.seed, fps=self.fps, bpm=self.bpm)
-            for name, schedule in self.schedules.items()
+            "mask": mask_values(self.mask or usual, self._scope),
+            "noise_mask": mask_values(self.noise_mask, self._scope, "noise_mask"),
         }
 
     @cached_property
-    def _prompt_values(self) -> list[tuple[PromptBlend, PromptBlend]]:
-        schedule = PromptSchedule.parse(self.prompts, blend=self.prompt_blend, negative=self.negative_prompt)
-        return schedule.values(self.frames, seed=self.seed, fps=self.fps, bpm=self.bpm)
+    def seeds(self) -> npt.NDArray[np.uint32]:
+        """The noise seed of every frame; an in-between has that of the next drawn one."""
+        scheduled = None if self.seed_schedule is None else self._values["seed_schedule"]
+        return seeds(self.seed_behavior, self.seed, self.drawn, self.frames, self.seed_iter, scheduled)
+
+    def scheduled(self, name: str) -> Values:
+        """One schedule's own value at every frame, float64 (frames,)."""
+        return self._values[name]
 
     def values(self, name: str) -> Values:
-        """One schedule's value at every frame, float64 (frames,); `denoise` also when it was given as strength."""
-        if name == "denoise" and self.strength_schedule is not None:
-            strength = self._values["strength_schedule"]
-            return denoise_from_strength(strength) if self.denoise_mode == "sigma" else 1 - strength
-        return self._values[name]
+        """One schedule's value at every frame, float64 (frames,).
+
+        `denoise` also when it was given as strength, or otherwise for frames that start from an init image or a guide;
+        motion with the shaking of the camera.
+        """
+        if name == "denoise":
+            return self._denoise
+        return self._values[name] + self._shaken[name] if name in self._shaken else self._values[name]
+
+    @cached_property
+    def _denoise(self) -> Values:
+        if self.guides and self.guide_denoise is not None:
+            values = self._values["guide_denoise"]
+        elif self.strength_schedule is not None:
+            kept = self._values["strength_schedule"]
+            values = denoise_from_strength(kept) if self.denoise_mode == "sigma" else 1 - kept
+        else:
+            values = self._values["denoise"]
+        if self.init_denoise is not None and (self.init_image or self.video_init):
+            values = np.concatenate(([self.init_denoise], values[1:]))
+        return values
 
     def moving(self) -> list[str]:
         """The names of the schedules that change over the film."""
-        return [name for name, values in self._values.items() if np.ptp(values) > 0]
+        return [name for name in self._values if np.ptp(self.values(name)) > 0]
 
     def keyframes(self, name: str) -> tuple[int, ...]:
         """The frames of a schedule's keys, also those beyond the film's end."""
-        return self.schedules[name].keyframes(self.frames, seed=self.seed, fps=self.fps, bpm=self.bpm)
+        return self.schedules[name].keyframes(**self._clock)
 
     def at(self, frame: int) -> FrameParameters:
         """Everything that frame needs to know, 0 <= frame < frames.
@@ -254,26 +184,61 @@ class Animation(BaseModel):
         """
         if not 0 <= frame < self.frames:
             raise IndexError(f"frame {frame} of a film with frames 0 to {self.frames - 1}")
-        numbers: dict[str, Any] = {
-            name: float(self.values(name)[frame])
-            for name in (*self.schedules, "denoise")
-            if name in _PER_FRAME
-            if name != "denoise" or self.denoise is not None or self.strength_schedule is not None
-        }
+        prompt, negative = self.prompt_values[frame]
+        return FrameParameters(
+            frame=frame,
+            prompt=prompt,
+            negative=negative,
+            lens=self.lens if self.mode == "3d" else "pinhole",
+            uncovered=self.uncovered or ("redraw" if self.mode in ("3d", "ransac") else "border"),
+            **{name: getattr(self, name) for name in _CONSTANTS},
+            **self._numbers(frame),
+            **self._noise(frame),
+            **self._pictures(frame),
+        )
+
+    def _numbers(self, frame: int) -> dict[str, Any]:
+        """What schedules of the same name come to."""
+        numbers: dict[str, Any] = {name: float(self.values(name)[frame]) for name in self._scheduled}
         if "steps" in numbers:
             numbers["steps"] = round(numbers["steps"])
-        prompt, negative = self._prompt_values[frame]
-        constants = {
-            name: getattr(self, name) for name in ("seed", "denoise_mode", "border", "kernel", "color_coherence")
-        }
-        reference = reference_at(read_references(self.reference), frame)
-        strengths: dict[str, Any] = {
+        strengths = {
             kind: tuple((name, float(self.values(f"{kind}.{name}")[frame])) for name in getattr(self, kind))
-            for kind in ("lora", "controlnet")
+            for kind in _ADDED
         }
-        return FrameParameters(
-            frame=frame, prompt=prompt, negative=negative, reference=reference, **strengths, **constants, **numbers
-        )
+        return numbers | strengths
+
+    @cached_property
+    def _scheduled(self) -> tuple[str, ...]:
+        """The schedules that are a frame's parameters as they are."""
+        names = [name for name in self.schedules if name in _PER_FRAME and name not in _COMPOSED]
+        given = self.denoise is not None or self.strength_schedule is not None
+        return (*names, "denoise") if given else tuple(names)
+
+    def _noise(self, frame: int) -> dict[str, Any]:
+        """The seeds, and how far from the first one's noise to the second's."""
+        if self.mode == "interpolation" and self.noise_walk:
+            step = self._walk[frame]
+            return {"seed": step.seeds[0], "subseed": step.seeds[1], "subseed_strength": step.share}
+        strength = float(self._values["subseed_strength"][frame])
+        subseed = int(self._values["subseed"][frame]) % 2**32
+        return {"seed": int(self.seeds[frame]), "subseed": subseed, "subseed_strength": strength}
+
+    def _pictures(self, frame: int) -> dict[str, Any]:
+        """The masks and pictures that hold at a frame."""
+        pictures: dict[str, Any] = {name: expressions[frame] for name, expressions in self.masks.items()}
+        pictures["reference"] = reference_at(read_references(self.reference), frame)
+        if guide := self._guides.at(frame):
+            most, slope, tween = (
+                float(self._values[f"guide_{name}"][frame]) for name in ("blend_max", "blend_slope", "tween")
+            )
+            pictures |= {"guide": guide.picture, "guide_blend": guide.blend(most, slope, tween)}
+        return pictures
+
+    @property
+    def leading(self) -> str:
+        """What of the guide video moves the film: "none", its camera ("affine" or "perspective"), or its "flow"."""
+        return "affine" if self.mode == "ransac" and self.hybrid_motion == "none" else self.hybrid_motion
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -287,35 +252,31 @@ class Animation(BaseModel):
     @property
     def title(self) -> str:
         """The first prompt: what the film is called where a name is wanted."""
-        return self._prompt_values[0][0][0][0]
+        return self.prompt_values[0][0][0][0]
 
     def strength_in_words(self) -> str:
         """What Deforum's strength became, at the first frame that has something to keep."""
         p = self.at(min(1, self.frames - 1))
-        keep = self.values("strength_schedule")[p.frame]
+        keep = self._values["strength_schedule"][p.frame]
         meaning = "start sigma" if self.denoise_mode == "sigma" else "share of the steps"
         return f"strength {keep:.2f} (keep) → denoise {p.denoise:.2f} ({meaning}), {p.steps} steps"
 
     def texts(self) -> tuple[set[str], set[str]]:
         """Every text that some frame's prompt, or negative prompt, is blended from."""
-        positive, negative = ({text for blends in self._prompt_values for text, _ in blends[side]} for side in (0, 1))
+        positive, negative = ({text for blends in self.prompt_values for text, _ in blends[side]} for side in (0, 1))
         return positive, negative
 
     def strides(self, after: int | None = None) -> Iterator[tuple[FrameParameters, ...]]:
         """The way from each drawn frame to the next: the parameters of the frames between, the drawn one last.
-
-        Drawn are frame 0, every `cadence`-th frame and the last one.
 
         Args:
             after: the last frame already drawn; None begins with frame 0 alone.
         """
         if after is None:
             yield (self.at(0),)
-            after = 0
-        while after < self.frames - 1:
-            drawn = min(after + self.cadence, self.frames - 1)
-            yield tuple(self.at(frame) for frame in range(after + 1, drawn + 1))
-            after = drawn
+        for here, there in pairwise(self.drawn):
+            if here >= (after or 0):
+                yield tuple(self.at(frame) for frame in range(here + 1, there + 1))
 
     def resolved(self, spec: FluxSpec) -> "Animation":
         """The same film with the model's defaults, a definite seed and the whole paths of its files written in."""
@@ -324,7 +285,7 @@ class Animation(BaseModel):
             left["model"] = self.model  # a film on disk names it, whatever the default of a later version
         if self.size is None:
             left["size"] = spec.default_size
-        if self.denoise is None and self.strength_schedule is None:
+        if self.denoise is None and self.strength_schedule is None and self.mode != "interpolation":
             left["denoise"] = spec.default_denoise
         if self.steps is None:
             left["steps"] = spec.default_steps
@@ -332,12 +293,7 @@ class Animation(BaseModel):
             left["guidance"] = spec.default_guidance
         if self.seed < 0:
             left["seed"] = int.from_bytes(os.urandom(4))
-        if self.lora:
-            left["lora"] = located(self.lora, Path.cwd())
-        if self.controlnet:
-            left["controlnet"] = beside_film(self.controlnet, Path.cwd())
-        if self.reference:
-            left["reference"] = beside(self.reference, Path.cwd())
+        left |= whole_paths(self.given(), Path.cwd())
         return self.replaced(**left) if left else self
 
     def replaced(self, **changes: object) -> "Animation":
@@ -350,28 +306,11 @@ class Animation(BaseModel):
 
 
 _PER_FRAME = set(FrameParameters.__dataclass_fields__)
-
-
-def nearest_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The size a FLUX model can draw that lies nearest."""
-    width, height = (max(SIZE_MULTIPLE, SIZE_MULTIPLE * round(side / SIZE_MULTIPLE)) for side in size)
-    return width, height
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    if nearest_size(size) != size:
-        wide, high = nearest_size(size)
-        raise SettingsError(
-            f"size {size[0]}x{size[1]} does not fit: width and height must be multiples of {SIZE_MULTIPLE}; "
-            f"the nearest is {wide}x{high}"
-        )
-    if max(size) > 8192:
-        raise SettingsError(f"size {size[0]}x{size[1]} is too large: at most 8192 pixels a side")
-
-
-def _check_range(name: str, values: Values) -> None:
-    low, high = RANGES.get(name.partition(".")[0], (-np.inf, np.inf))
-    outside = np.flatnonzero((values < low) | (values > high))
-    if outside.size:
-        frame = int(outside[0])
-        raise SettingsError(f"{name}: {values[frame]:g} at frame {frame}; it must lie in [{low:g}, {high:g}]")
+_COMPOSED = ("subseed", "subseed_strength", "denoise")
+"""Parameters that are more than the value of a schedule."""
+_CONSTANTS = ("denoise_mode", "border", "kernel", "symmetry", "color_coherence")
+"""Settings that every frame is told, though they never change."""
+_ANY_SIZE = (512, 512)
+"""Stands for the size of a film that leaves it to its model, where a film is only checked."""
+_ADDED = ("lora", "controlnet")
+"""What is added to the model, by name, each with a strength."""

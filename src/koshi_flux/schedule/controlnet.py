@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.curve import Schedule
-from koshi_flux.schedule.lora import FULLY, whole
+from koshi_flux.schedule.lora import FULLY
 
 KINDS = ("canny", "depth", "gray", "picture")
 """What can be made of the moved picture: its edges, its depth, its brightness, or nothing: the picture itself."""
@@ -45,11 +44,6 @@ def read_controlnets(given: object, dialect: str = "koshi") -> dict[str, Control
     if not isinstance(given, Mapping):
         raise SettingsError(f"controlnet: expected a table of ControlNets by name, such as {_EXAMPLE}, got {given!r}")
     return {str(name): _controlnet(str(name), entry, dialect) for name, entry in given.items()}
-
-
-def beside_film(nets: Mapping[str, ControlNet], folder: Path) -> dict[str, ControlNet]:
-    """The same with the whole paths of those that lie in `folder`; others may be on the hub."""
-    return {name: replace(net, file=whole(net.file, folder)) for name, net in nets.items()}
 
 
 def _controlnet(name: str, entry: object, dialect: str) -> ControlNet:

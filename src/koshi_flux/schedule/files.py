@@ -2,15 +2,15 @@
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.animation import Animation
-from koshi_flux.schedule.controlnet import ControlNet
 from koshi_flux.schedule.curve import Schedule
-from koshi_flux.schedule.lora import FULLY, Lora, changed, located
-from koshi_flux.schedule.references import beside
+from koshi_flux.schedule.lora import changed
+from koshi_flux.schedule.places import whole_paths
 from koshi_flux.version import VERSION
 
 FORMAT = 1
@@ -50,9 +50,8 @@ def parse_film(text: str, origin: str = "film", overrides: Iterable[str] = (), f
     except tomllib.TOMLDecodeError as broken:
         raise SettingsError(f"{origin} is not valid TOML: {broken}") from None
     _check_format(settings.pop("koshi", None), origin)
-    for key, find in (("lora", located), ("controlnet", located), ("reference", beside)):
-        if folder is not None and key in settings:
-            settings[key] = find(settings[key], folder)
+    if folder is not None:
+        settings |= whole_paths(settings, folder)
     for override in overrides:
         apply_override(settings, override)
     try:
@@ -86,22 +85,9 @@ def dump_film(animation: Animation, comment: str = "") -> str:
     for line in comment.splitlines():
         document.add(tomlkit.comment(line))
     document.add("koshi", tomlkit.item(FORMAT))
-    given = animation.given()
-    prompts, loras, references = given.pop("prompts"), given.pop("lora", {}), given.pop("reference", {})
-    controlnets = given.pop("controlnet", {})
-    for name, value in given.items():
-        if value is not None:
-            document.add(name, tomlkit.item(_plain(value)))
-    table = tomlkit.table()
-    table.update(prompts)
-    document.add("prompts", table)
-    if references:
-        document.add("reference", tomlkit.item(references))
-    if loras:
-        document.add("lora", tomlkit.item({name: _table(lora) for name, lora in loras.items()}))
-    if controlnets:
-        table_of = {name: {"kind": net.kind, **_table(net)} for name, net in controlnets.items()}
-        document.add("controlnet", tomlkit.item(table_of))
+    given = {name: _plain(value) for name, value in animation.given().items() if value is not None}
+    for name, value in sorted(given.items(), key=lambda item: isinstance(item[1], dict)):  # TOML has its tables last
+        document.add(name, tomlkit.item(value))
     return tomlkit.dumps(document)
 
 
@@ -127,15 +113,17 @@ def _toml_value(text: str) -> object:
         return text.strip()
 
 
-def _table(lora: Lora | ControlNet) -> dict[str, object]:
-    """A LoRA's file, or a ControlNet's, without a strength that is the default."""
-    return {"file": lora.file} | ({} if lora.strength == FULLY else {"strength": _plain(lora.strength)})
-
-
 def _plain(value: object) -> object:
+    """A setting as TOML has it; the parts of a LoRA or the like that are at their defaults are left out."""
     if isinstance(value, Schedule):
         number = _as_number(value)
         return str(value) if number is None else number
+    if is_dataclass(value):
+        return {
+            part.name: _plain(held) for part in fields(value) if (held := getattr(value, part.name)) != part.default
+        }
+    if isinstance(value, dict):
+        return {key: _plain(held) for key, held in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,10 @@ def _located(entry: object, folder: Path) -> object:
     match entry:
         case str(file):
             return whole(file, folder)
-        case Lora(file=file):
-            return replace(entry, file=whole(file, folder))
         case {"file": str(file), **rest}:
             return {"file": whole(file, folder), **rest}
+    if is_dataclass(entry) and not isinstance(entry, type) and hasattr(entry, "file"):
+        return replace(entry, file=whole(entry.file, folder))
     return entry
 
 

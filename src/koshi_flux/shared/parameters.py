@@ -12,8 +12,9 @@ class FrameParameters:
 
     Convention: degrees; pixels at film size, y down; see docs/conventions.md for every sign.
     The defaults stand still, correct nothing that needs no correction, and use no model default.
-    `lora` and `controlnet` hold the strengths of the film's LoRAs and ControlNets by name, `reference` the pictures
-    that the frame is drawn by the sight of.
+    `seed` is the frame's own; its noise lies `subseed_strength` of the way to that of `subseed`. `lora`, `controlnet`
+    and `ip_adapter` hold the strengths of what is added to the model by name, `reference` the pictures that the frame
+    is drawn by the sight of, `guide` the one it is led to, `mask` and `noise_mask` expressions (`schedule.masks`).
     """
 
     frame: int = 0
@@ -29,6 +30,7 @@ class FrameParameters:
     guidance: float = 1.0
     lora: tuple[tuple[str, float], ...] = ()
     controlnet: tuple[tuple[str, float], ...] = ()
+    ip_adapter: tuple[tuple[str, float], ...] = ()
     reference: tuple[str, ...] = ()
 
     angle: float = 0.0
@@ -45,6 +47,7 @@ class FrameParameters:
     rotation_3d_x: float = 0.0
     rotation_3d_y: float = 0.0
     rotation_3d_z: float = 0.0
+    lens: str = "pinhole"
     fov: float = 70.0
     aspect: float = 1.0
     near: float = 200.0
@@ -76,7 +79,6 @@ class FrameParameters:
     hybrid_mask_low: float = 0.0
     hybrid_mask_high: float = 100.0
     cadence_flow_factor: float = 1.0
-    guide_blend_max: float = 0.35
-    guide_blend_slope: float = 0.25
-    guide_tween: float = 20.0
+    guide: str = ""
+    guide_blend: float = 0.0
     guide_color: float = 0.075

@@ -16,7 +16,10 @@ from koshi_flux.shared.types import Grid, Mask
 
 Matrix = Float64[np.ndarray, "3 3"]
 Camera = Float64[np.ndarray, "4 4"]
-"""How a camera moves what it sees: maps (x, y, 1, d) up to scale, d = 1 / distance in depth units, x and y in pixels."""
+"""How a camera moves what it sees: maps (x, y, 1, d) up to scale, x and y in pixels, d = 1 / distance in depth units.
+
+Its last row is (0, 0, 0, 1): what is infinitely far stays so.
+"""
 
 _FAR = 1e4
 """Where pixels read that show no part of the picture, in half frames."""
@@ -47,6 +50,20 @@ def about(x: float, y: float, matrix: Matrix) -> Matrix:
     """The same transform about the point (x, y) in place of the origin."""
     moved: Matrix = shift(x, y) @ matrix @ shift(-x, -y)
     return moved
+
+
+def in_space(matrix: Matrix) -> Camera:
+    """A plane transform as a camera: it moves every distance alike."""
+    camera = np.eye(4)
+    camera[:3, :3] = matrix
+    return camera
+
+
+def flat(camera: Camera, d: float = 1.0) -> Matrix:
+    """What a camera does to a picture that is all `d` (1 / distance in depth units) away, as a plane transform."""
+    matrix = camera[:3, :3].copy()
+    matrix[:, 2] += d * camera[:3, 3]
+    return matrix
 
 
 def grid_from_matrix(matrix: Matrix, height: int, width: int, device: torch.device | None = None) -> Grid:

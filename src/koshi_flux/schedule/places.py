@@ -1,0 +1,31 @@
+"""Where the files of a film lie: whole paths of those that lie beside it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from koshi_flux.schedule import guides, masks, references
+from koshi_flux.schedule.lora import located, whole
+
+
+def whole_paths(given: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Those of a film's settings that name files, with the whole paths of the files that lie in `folder`.
+
+    What does not lie there stays as it is: it may be on the hub, or missing.
+    """
+    return {key: find(given[key], folder) for key, find in _FINDERS.items() if given.get(key)}
+
+
+def _file(given: object, folder: Path) -> object:
+    return whole(given, folder) if isinstance(given, str) else given
+
+
+_FINDERS: dict[str, Callable[[object, Path], object]] = {
+    "lora": located,
+    "controlnet": located,
+    "reference": references.beside,
+    "guides": guides.beside,
+    "mask": masks.beside,
+    "noise_mask": lambda given, folder: masks.beside(given, folder, "noise_mask"),
+    **dict.fromkeys(("video", "soundtrack", "init_image", "mask_image", "mask_video", "depth"), _file),
+}
+"""How the files of a setting are found."""
