@@ -113,11 +113,13 @@ def render(
     say_film(animation, spec)
 
     from koshi_flux.pipeline.animation import film as shoot
+    from koshi_flux.pipeline.companions import transformer_of, weights_beside
     from koshi_flux.pipeline.factory import load_model
 
     gc.enable()
     silence_libraries(spec)
 
+    resolved = animation.resolved(spec)
     with stop_on_ctrl_c() as stopped, progress_bar(animation) as show:
         drawn_by = load_model(
             animation.model,
@@ -125,7 +127,8 @@ def render(
             text_encoder=animation.text_encoder,
             memory=memory,
             precision=precision,
-            size=animation.resolved(spec).picture_size,
+            size=resolved.picture_size,
+            beside=weights_beside(resolved.controlnet, resolved.ip_adapter, transformer_of(resolved, spec)),
             compile=compile,
             attention=attention,
         )

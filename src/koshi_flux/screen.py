@@ -43,6 +43,11 @@ def say_film(animation: "Animation", spec: "FluxSpec") -> None:
 
         for lora in find_loras(film, spec).values():
             typer.echo(lora.in_words())
+    if film.controlnet or film.ip_adapter:
+        from koshi_flux.pipeline.companions import in_words, transformer_of
+
+        for line in in_words(film.controlnet, film.ip_adapter, transformer_of(film, spec)):
+            typer.echo(line)
 
 
 def say_models() -> None:

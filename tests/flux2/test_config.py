@@ -81,7 +81,9 @@ def test_the_size_of_devs_text_encoder_is_that_of_24_billion_parameters_in_two_b
 
 def test_a_model_with_a_memory_for_references_draws_as_the_one_without():
     with_memory, without = SPECS["flux.2-klein-9b-kv"], SPECS["flux.2-klein-9b"]
-    assert replace(with_memory, name=without.name, aliases=without.aliases, hub_id=without.hub_id) == without
+    names = {"name": without.name, "aliases": without.aliases, "hub_id": without.hub_id}
+    assert replace(with_memory, reference_cache=False, **names) == without
+    assert [spec.name for spec in SPECS.values() if spec.reference_cache] == ["flux.2-klein-9b-kv"]
 
 
 def test_a_nine_billion_model_is_not_given_the_facts_of_a_four_billion_one():

@@ -127,7 +127,7 @@ def test_nan_in_a_composites_depth_does_not_reach_the_picture(film_of, depth_is,
 def test_depth_without_a_number_ends_the_film_and_keeps_its_frames(film_of, depth_is, tmp_path, digest):
     depth_is(lambda frame: RAMP if frame < 3 else torch.full_like(RAMP, torch.nan))
     animation = film_of(mode="3d", translation_z=5)
-    with pytest.raises(ModelError, match="holds no number.*depth = 'plane'"):
+    with pytest.raises(ModelError, match=r"holds no number.*depth = 'plane'"):
         list(film(animation, ToyModel(), tmp_path / "film.mp4"))
     assert list(digest(tmp_path)) == ["000000.png", "000001.png", "000002.png"]
     depth_is(lambda frame: RAMP)

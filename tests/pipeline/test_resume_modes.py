@@ -154,7 +154,7 @@ FILMS = {
     "interpolation in a loop": {
         "mode": "interpolation",
         "loop": True,
-        "prompts": PROMPTS,
+        "prompts": {**PROMPTS, "2": "a desert at noon"},
         "embedding_blend": "slerp",
         "cadence": 2,
         "cadence_flow": "farneback",

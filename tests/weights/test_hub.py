@@ -12,7 +12,7 @@ from huggingface_hub.utils import httpx
 
 from koshi_flux.errors import ModelError
 from koshi_flux.weights import hub
-from koshi_flux.weights.hub import find_file, find_folder
+from koshi_flux.weights.hub import NotHere, find_file, find_folder, find_part
 
 NAME = "black-forest-labs/FLUX.2-klein-9B"
 
@@ -50,6 +50,18 @@ def test_a_repository_is_brought_here_without_its_single_file(
     assert not any(Path("flux-2-klein-9b.safetensors").match(pattern) for pattern in patterns)
 
 
+def test_of_a_part_only_what_it_is_loaded_from_is_brought_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[object] = []
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, **options: asked.append(options) or str(tmp_path))
+    assert find_part("openai/clip-vit-large-patch14", "model.safetensors") == tmp_path
+    assert find_part("InstantX/FLUX.1-dev-Controlnet-Canny") == tmp_path
+    assert find_part(tmp_path) == tmp_path
+    assert [options["allow_patterns"] for options in asked] == [
+        ["config.json", f"{stem}.safetensors", f"{stem}.safetensors.index.json", f"{stem}-*.safetensors"]
+        for stem in ("model", "diffusion_pytorch_model")
+    ]
+
+
 @pytest.mark.parametrize("source", ["no/such/folder", "./klein", "/no/such", "klein", "a b/c", "../x/y"])
 def test_what_is_neither_a_folder_nor_a_name_is_not_looked_up(source: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hub, "snapshot_download", lambda *args, **options: pytest.fail("looked up"))
@@ -80,6 +92,7 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(error: Exception, expected
     with pytest.raises(ModelError, match=expected) as refused:
         find_folder(NAME)
     assert refused.value.__cause__ is error
+    assert isinstance(refused.value, NotHere) == isinstance(error, LocalEntryNotFoundError)
     assert "\n" not in str(refused.value)
 
 

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from koshi_flux.errors import ModelError, SettingsError
+from koshi_flux.flux1.config import FLUX_1_DEV
 from koshi_flux.shared.spec import FluxSpec
-from koshi_flux.weights.memory import AUTOENCODER, Machine, MemoryPlan, Need, Part, plan_memory, weigh
+from koshi_flux.weights.memory import AUTOENCODER, Machine, MemoryPlan, Need, Part, plan_memory, weigh, weigh_alone
+from koshi_flux.weights.model_files import ModelFiles, find_model
+from tests.weights.single_files import bfl_autoencoder, bfl_transformer, prefixed, save, save_gguf, weights_of
 
 KLEIN_9B = Need(Part(16.9, 0.6), Part(15.3, 0.4), 1024 * 1024)
 
@@ -112,7 +115,7 @@ def test_weights_are_weighed_by_their_headers(tmp_path):
         "x_embedder.weight": torch.zeros(500, 100),
     }
     save_file(tensors, tmp_path / "diffusion_pytorch_model.safetensors")
-    part = weigh(tmp_path)
+    part = weigh(tmp_path, "transformer")
     assert part.whole * 2**30 == pytest.approx(2 * 650_000)
     assert part.block * 2**30 == pytest.approx(2 * 350_000)
 
@@ -122,7 +125,94 @@ def test_shards_are_weighed_together(tmp_path):
         save_file({f"layers.{number}.w": torch.zeros(1000)}, tmp_path / f"model-{number}.safetensors")
     index = {"weight_map": {f"layers.{number}.w": f"model-{number}.safetensors" for number in (1, 2)}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert weigh(tmp_path).whole * 2**30 == pytest.approx(4000)
+    assert weigh(tmp_path, "text_encoder").whole * 2**30 == pytest.approx(4000)
+
+
+def test_of_a_whole_checkpoint_each_part_is_weighed_alone(flux1_folder, tmp_path):
+    transformer, vae = weights_of(flux1_folder / "transformer"), weights_of(flux1_folder / "vae")
+    checkpoint = save(
+        prefixed(bfl_transformer(transformer), "model.diffusion_model.") | prefixed(bfl_autoencoder(vae), "vae."),
+        tmp_path / "all.safetensors",
+    )
+    files = find_model(checkpoint, text_encoder=str(flux1_folder), known=())
+    need, folder = (Need.of(FLUX_1_DEV, each, (64, 64)) for each in (files, ModelFiles(flux1_folder)))
+    assert need.transformer.whole * 2**30 == pytest.approx(2 * sum(each.numel() for each in transformer.values()))
+    assert need.transformer.whole == pytest.approx(folder.transformer.whole)
+    assert need.transformer.block == pytest.approx(folder.transformer.block)
+    assert need.encoder == folder.encoder
+    assert weigh(checkpoint, "vae").whole * 2**30 == pytest.approx(2 * sum(each.numel() for each in vae.values()))
+
+
+PACKED = Need(Part(7.0, 0.2, packed=True), Part(9.1, 0.3), 2**20)
+
+
+def test_packed_weights_are_weighed_as_they_are(flux1_folder, tmp_path):
+    """Q8_0 holds 32 values in 34 bytes."""
+    weights = {
+        name: each if each.dim() == 2 and each.shape[1] % 32 == 0 else each.half()
+        for name, each in bfl_transformer(weights_of(flux1_folder / "transformer")).items()
+    }
+    file = save_gguf(weights, tmp_path / "model.gguf", "Q8_0")
+    sizes = [
+        each.numel() * (34 / 32 if each.dim() == 2 and each.shape[1] % 32 == 0 and not name.startswith(_LOOSE) else 2)
+        for name, each in weights.items()
+    ]
+    beside = {"vae": f"{flux1_folder}/vae", "text_encoder": str(flux1_folder)}
+    need = Need.of(FLUX_1_DEV, find_model(file, **beside, known=()), (64, 64))
+    assert need.transformer.packed
+    assert need.transformer.whole * 2**30 == pytest.approx(sum(sizes))
+    assert 0 < need.transformer.block < need.transformer.whole
+    plain = save_gguf(weights, tmp_path / "plain.gguf", "F16")
+    assert not Need.of(FLUX_1_DEV, find_model(plain, **beside, known=()), (64, 64)).transformer.packed
+
+
+_LOOSE = ("img_in", "time_in", "final_layer")
+"""What `save_gguf` does not pack."""
+
+
+def test_packed_weights_stay_in_their_bits_whatever_is_computed_in():
+    plans = [plan_memory(PACKED, machine, "full") for machine in (cuda(80), Machine("cpu", 80, 80))]
+    assert plans[0].peak_gb == pytest.approx(7.0 + AUTOENCODER + 3.0)
+    assert plans[1].peak_gb == pytest.approx(max(7.0 + 2 * (AUTOENCODER + 3.0), 2 * 9.1))
+    assert plans[0].in_words().startswith("transformer in its own bits on the device")
+
+
+@given(
+    free=st.floats(0.5, 40),
+    ram=st.floats(0, 64),
+    device=st.sampled_from(["cuda", "mps", "cpu"]),
+    memory=st.sampled_from(["auto", "full", "offload", "minimal"]),
+)
+def test_packed_weights_are_never_fetched_from_disk(free, ram, device, memory):
+    """A GGUF on disk would be refused once it is loaded."""
+    try:
+        plan = plan_memory(PACKED, Machine(device, free, ram), memory)
+    except ModelError as refused:
+        assert "too large" in str(refused) or "cannot be fetched from disk" in str(refused)  # noqa: PT017 - as above
+        return
+    assert plan.transformer != "disk"
+
+
+def test_where_packed_weights_could_only_be_fetched_from_disk_it_is_said_at_once():
+    with pytest.raises(ModelError, match=r"packed weights.* as memory = 'offload' asks for on cpu: take --memory auto"):
+        plan_memory(PACKED, Machine("cpu", 80, 80), "offload")
+
+
+def test_what_computes_beside_the_transformer_counts_and_waits_with_it(tmp_path):
+    net = {"transformer_blocks.0.a": torch.zeros(3000, 100), "x_embedder.weight": torch.zeros(500, 100)}
+    save_file(net, tmp_path / "diffusion_pytorch_model.safetensors")
+    save_file({"double_blocks.0.k": torch.zeros(10, 10)}, tmp_path / "alone.safetensors")
+    part = weigh_alone(tmp_path)
+    assert (part.whole * 2**30, part.block * 2**30) == (pytest.approx(700_000), pytest.approx(700_000))
+    assert weigh_alone(tmp_path / "alone.safetensors").whole * 2**30 == 200
+    spec = FluxSpec(name="x", family="flux1", channels=16, memory_gb=(12.0, 6.0))
+    assert Need.of(spec, None, (64, 64), [tmp_path]).beside == (part,)
+    held = Need(Part(12, 1), Part(6, 0.5), 2**20, beside=(Part(2, 0.5), Part(3, 0.25)))
+    assert plan_memory(held, cuda(80)).peak_gb == pytest.approx(12 + 5 + AUTOENCODER + 3.0)
+    assert plan_memory(held, cuda(80), precision="fp8").peak_gb == pytest.approx(6 + 5 + AUTOENCODER + 3.0)
+    fetched = plan_memory(held, cuda(12), memory="offload")
+    assert fetched.peak_gb == pytest.approx(2 * (1 + 0.5 + 0.25) + AUTOENCODER + 3.0)
+    assert fetched.ram_gb == pytest.approx(12 + 5)
 
 
 def test_a_model_that_is_not_here_is_guessed_from_its_row():

@@ -58,7 +58,7 @@ def test_fetched_weights_draw_the_same(transformer, placement):
 def test_no_more_than_planned_is_here_at_a_time(transformer, placement, tmp_path, monkeypatch):
     tensors = {name: value.bfloat16() for name, value in transformer.state_dict().items()}
     save_file(tensors, tmp_path / "diffusion_pytorch_model.safetensors")
-    part = weigh(tmp_path)
+    part = weigh(tmp_path, "transformer")
     here: dict[int, float] = {}
     most = 0.0
     onload, offload = ModuleGroup.onload_, ModuleGroup.offload_

@@ -27,6 +27,7 @@ FLUX_1_DEV = FluxSpec(
     text_encoder="CLIP-L + T5-XXL",
     text_tokens=512,
     controlnets=True,
+    ip_adapters=True,
     memory_gb=(22.2, 9.1),
 )
 """Default denoise: where image-to-image at strength 0.30, which people use, begins in 28 steps at 1024 x 1024."""
@@ -70,6 +71,16 @@ three quarters of the picture are noise.
 
 SPECS: dict[str, FluxSpec] = {spec.name: spec for spec in (FLUX_1_DEV, FLUX_1_KREA_DEV, FLUX_1_SCHNELL)}
 """The published models by name."""
+
+TRANSFORMER = {
+    "in_channels": 64,
+    "joint_attention_dim": 4096,
+    "pooled_projection_dim": 768,
+    "num_layers": 19,
+    "num_attention_heads": 24,
+    "attention_head_dim": 128,
+}
+"""What the config of every published transformer states, of what must fit ControlNets and IP-Adapters."""
 
 PUBLISHED: dict[tuple[int, int, int, bool], FluxSpec] = {
     (19, 38, 24, True): FLUX_1_DEV,

@@ -9,10 +9,8 @@ import torch
 from diffusers import FluxControlNetModel
 from torch import Tensor
 
-from koshi_flux.errors import ModelError
 from koshi_flux.flux1.latents import pack
 from koshi_flux.shared.types import Control
-from koshi_flux.weights.files import check_weights, must_exist, read_json, weight_files
 from koshi_flux.weights.parts import read_part
 from koshi_flux.weights.placement import Holding
 
@@ -22,39 +20,8 @@ MODES = {"canny": 0, "picture": 1, "depth": 2, "gray": 5}
 Source: the table of control modes of InstantX/FLUX.1-dev-Controlnet-Union; "picture" is its "tile".
 """
 
-_SHARED = ("in_channels", "joint_attention_dim", "pooled_projection_dim", "num_attention_heads", "attention_head_dim")
-"""What a ControlNet must have as its transformer has it."""
-
 Samples: TypeAlias = Sequence[Tensor]
 """What is added after each block, (1, tokens, width) each."""
-
-
-def check_controlnet(folder: Path, transformer: Mapping[str, Any]) -> None:
-    """Refuse what is no ControlNet for this transformer, by its config and the length of its weights.
-
-    Args:
-        transformer: what the transformer's config states.
-
-    Raises:
-        ModelError: it is damaged or incomplete, or for another model.
-    """
-    must_exist(folder / "config.json")
-    config = read_json(folder / "config.json")
-    if config.get("_class_name") != "FluxControlNetModel":
-        raise ModelError(f"{folder} holds a {config.get('_class_name')}, not a ControlNet of FLUX.1")
-    if config.get("conditioning_embedding_channels") is not None:
-        raise ModelError(
-            f"{folder} is a ControlNet that reads pixels, as those of XLabs do, which cannot be used: take one that "
-            "reads latents, such as InstantX/FLUX.1-dev-Controlnet-Canny"
-        )
-    for key in _SHARED:
-        if config.get(key) != transformer.get(key):
-            raise ModelError(
-                f"{folder} is a ControlNet for another model: its {key} is {config.get(key)}, "
-                f"the model's {transformer.get(key)}"
-            )
-    for file in weight_files(folder / "diffusion_pytorch_model.safetensors"):
-        check_weights(file)
 
 
 class ControlNets:

@@ -64,8 +64,9 @@ KLEIN_9B_KV = replace(
         "flux_2_klein_9b_kv",
     ),
     hub_id="black-forest-labs/FLUX.2-klein-9b-kv",
+    reference_cache=True,
 )
-"""A 9B that can look at reference pictures once and remember them; here it draws as the 9B does."""
+"""A 9B that looks at reference pictures once and remembers them; without any it draws as the 9B does."""
 
 KLEIN_BASE_4B = replace(
     KLEIN_4B,

@@ -71,13 +71,18 @@ def text_ids(count: int, device: torch.device) -> Int[Tensor, "n 4"]:
     return torch.cartesian_prod(zero, zero, zero, torch.arange(count, device=device))
 
 
-def in_a_row(pictures: Sequence[Float[Tensor, "c _ _"]]) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n 4"]]:
+def in_a_row(
+    pictures: Sequence[Float[Tensor, "c _ _"]], first: int = 0
+) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n 4"]]:
     """Latents of any sizes as one sequence of tokens, and where each sits: the picture to draw, then those it looks at.
 
     Every picture has rows and columns of its own, and a time: 0 the first, 10 the next, 20 the one after it.
+
+    Args:
+        first: the number of the first; 1 where the picture to draw is not among them.
     """
     places = [
         image_ids(picture.shape[1], picture.shape[2], picture.device, time=APART * number)
-        for number, picture in enumerate(pictures)
+        for number, picture in enumerate(pictures, first)
     ]
     return torch.cat([pack(picture) for picture in pictures]), torch.cat(places)

@@ -5,12 +5,12 @@ with the real weights. It draws noise.
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import (
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinKVPipeline,
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
@@ -27,12 +27,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from koshi_flux.flux2.config import FLUX_2_DEV, KLEIN_4B
+from koshi_flux.flux2.config import FLUX_2_DEV, KLEIN_4B, Kind
 from koshi_flux.shared.spec import FluxSpec, GuidanceKind
 from koshi_flux.weights.tiny import byte_symbols, empty_folder
-
-TinyKind = Literal["klein", "klein-base", "dev"]
-"""Like klein (guidance ignored), like klein-base (classifier-free guidance), or like dev (guidance embedded)."""
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
 
@@ -67,11 +64,11 @@ LANGUAGE = {
 
 def make_like(spec: FluxSpec, folder: str | Path, seed: int = 0) -> Path:
     """Write a random model that is drawn with as the published one is."""
-    kinds: dict[GuidanceKind, TinyKind] = {"none": "klein", "true": "klein-base", "embedded": "dev"}
-    return make_tiny_model(folder, kind=kinds[spec.guidance], seed=seed)
+    kinds: dict[GuidanceKind, Kind] = {"none": "klein", "true": "klein-base", "embedded": "dev"}
+    return make_tiny_model(folder, kind="klein-kv" if spec.reference_cache else kinds[spec.guidance], seed=seed)
 
 
-def make_tiny_model(folder: str | Path, *, kind: TinyKind = "klein", seed: int = 0) -> Path:
+def make_tiny_model(folder: str | Path, *, kind: Kind = "klein", seed: int = 0) -> Path:
     """Write a random model that `load` and plain DiffusionPipeline.from_pretrained open; less than 4 MB.
 
     Args:
@@ -82,19 +79,20 @@ def make_tiny_model(folder: str | Path, *, kind: TinyKind = "klein", seed: int =
     folder = empty_folder(Path(folder).expanduser())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        pipeline = _dev() if kind == "dev" else _klein(distilled=kind == "klein")
+        pipeline = _dev() if kind == "dev" else _klein(kind)
     pipeline.save_pretrained(folder)
     return folder
 
 
-def _klein(distilled: bool) -> Flux2KleinPipeline:
-    return Flux2KleinPipeline(
+def _klein(kind: Kind) -> Flux2KleinPipeline | Flux2KleinKVPipeline:
+    pipeline = Flux2KleinKVPipeline if kind == "klein-kv" else Flux2KleinPipeline
+    return pipeline(
         scheduler=_scheduler(),
         vae=_autoencoder(),
         text_encoder=_qwen(),
         tokenizer=_qwen_tokenizer(),
         transformer=_transformer(guidance_embeds=False),
-        is_distilled=distilled,
+        is_distilled=kind != "klein-base",
     )
 
 

@@ -12,12 +12,13 @@ import torch
 from koshi_flux.errors import ModelError
 from koshi_flux.output.audio import add_sound, check_sound
 from koshi_flux.pipeline.footage import sound_of
+from koshi_flux.pipeline.ip_adapters import places
 from koshi_flux.pipeline.notes import notes
 from koshi_flux.pipeline.place import settle
 from koshi_flux.pipeline.render import render
 from koshi_flux.pipeline.run_folder import RunFolder
 from koshi_flux.schedule.animation import Animation
-from koshi_flux.shared.types import ControlledModel, FluxModel, Frame
+from koshi_flux.shared.types import AdaptedModel, ControlledModel, FluxModel, Frame
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ def film(animation: Animation, model: FluxModel, path: Path, resume: bool = Fals
     model.check_loras({name: lora.file for name, lora in animation.lora.items()})
     if isinstance(model, ControlledModel):
         model.check_controlnets({name: net.file for name, net in animation.controlnet.items()})
+    if isinstance(model, AdaptedModel):
+        model.check_ip_adapters(places(animation.ip_adapter))
     sound = sound_of(animation)
     if sound and (silent := check_sound(path, sound)):
         log.info(silent)

@@ -17,7 +17,7 @@ from koshi_flux.pipeline.factory import SPECS, check_model
 from koshi_flux.pipeline.machine import best_device, plan_for, this_machine
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.version import VERSION
-from koshi_flux.weights.memory import MEMORY
+from koshi_flux.weights.memory import MEMORY, Need
 from koshi_flux.weights.model_files import ModelFiles
 
 Fact = tuple[str, str]
@@ -70,7 +70,8 @@ def need_in_words(spec: FluxSpec, memory: str = "auto", precision: str = "auto",
     if not any(spec.memory_gb):
         return "runs anywhere"
     try:
-        return plan_for(spec, _files(spec), best_device(), size, memory, precision).in_words()
+        need = Need.of(spec, _files(spec), size or spec.default_size)
+        return plan_for(need, best_device(), memory, precision).in_words()
     except ModelError as too_large:
         return str(too_large)
 

@@ -1,7 +1,7 @@
 """From a model's name or folder to a model. Imports no torch until one is loaded."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import Enum
@@ -159,6 +159,7 @@ def load_model(  # noqa: PLR0913 - two things, and ways to hold them by name
     memory: str = "auto",
     precision: str = "auto",
     size: tuple[int, int] | None = None,
+    beside: Iterable[Path] = (),
     compile: bool = False,
     attention: str = "auto",
 ) -> "FluxModel":
@@ -174,6 +175,7 @@ def load_model(  # noqa: PLR0913 - two things, and ways to hold them by name
             the fastest that fits.
         precision: of the transformer's weights: "fp32", "bf16", "fp8", "int8", "nf4"; "auto" takes the best that fits.
         size: (width, height) of the pictures to come; by default the model's own.
+        beside: what is to be held in memory with it, such as a film's ControlNets (`pipeline.companions`).
         compile: whether the transformer's blocks are compiled when the first frame is drawn: a wait for each
             size of pictures, so that later frames take less.
         attention: one of diffusers' attention backends, such as "flash" or "sage"; "auto" takes torch's own.
@@ -189,6 +191,7 @@ def load_model(  # noqa: PLR0913 - two things, and ways to hold them by name
 
         return ToyModel()
     from koshi_flux.pipeline.machine import best_device, plan_for
+    from koshi_flux.weights.memory import Need
     from koshi_flux.weights.speed import Speed
 
     device = device or best_device()
@@ -198,7 +201,8 @@ def load_model(  # noqa: PLR0913 - two things, and ways to hold them by name
         files = find_files(name, vae, text_encoder)
         family = _family_of(files)
         found = _room(family, "folder").check_folder(files)
-        plan = plan_for(spec or found, files, device, size, memory, precision)
+        need = Need.of(spec or found, files, size or (spec or found).default_size, beside)
+        plan = plan_for(need, device, memory, precision)
         if not (spec or found).is_bundled:
             log.info("memory: %s", plan.in_words())
         model: FluxModel = _room(family, "model").load(files, spec, device, dtype, plan, Speed(compile, attention))

@@ -3,9 +3,7 @@
 import psutil
 import torch
 
-from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.memory import Machine, MemoryPlan, Need, plan_memory
-from koshi_flux.weights.model_files import ModelFiles
 
 _GIB = 2**30
 
@@ -29,17 +27,6 @@ def this_machine(device: str | torch.device) -> Machine:
             return Machine("cpu", ram, ram)
 
 
-def plan_for(
-    spec: FluxSpec,
-    files: ModelFiles | None,
-    device: str | torch.device,
-    size: tuple[int, int] | None,
-    memory: str,
-    precision: str,
-) -> MemoryPlan:
-    """How a model is held here, for pictures of that size.
-
-    Args:
-        files: where they are; None guesses from the model's row.
-    """
-    return plan_memory(Need.of(spec, files, size or spec.default_size), this_machine(device), memory, precision)
+def plan_for(need: Need, device: str | torch.device, memory: str, precision: str) -> MemoryPlan:
+    """How a model is held here."""
+    return plan_memory(need, this_machine(device), memory, precision)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from koshi_flux.schedule.animation import Animation
 from koshi_flux.shared.blend import mixed
 from koshi_flux.shared.parameters import PromptBlend
-from koshi_flux.shared.types import Conditioning, Control, FluxModel, Latent
+from koshi_flux.shared.types import Conditioning, Control, FluxModel, Impression, Latent
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,18 @@ class Conditionings:
     Args:
         by_text: of each.
         how: texts are blended: "linear" or "slerp".
-        references, controls: what frames are drawn by beside the texts.
+        references, controls, adapters: what frames are drawn by beside the texts.
     """
 
     by_text: dict[str, Conditioning]
     how: str = "linear"
     references: tuple[Latent, ...] = ()
     controls: tuple[Control, ...] = ()
+    adapters: tuple[Impression, ...] = ()
 
     def blend(self, blend: PromptBlend) -> Conditioning:
         """The texts' embeddings, mixed by their weights, with the pictures to look at."""
-        return replace(self._mixed(blend), references=self.references, controls=self.controls)
+        return replace(self._mixed(blend), references=self.references, controls=self.controls, adapters=self.adapters)
 
     def _mixed(self, blend: PromptBlend) -> Conditioning:
         parts = [(self.by_text[text], weight) for text, weight in blend]

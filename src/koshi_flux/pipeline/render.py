@@ -7,6 +7,7 @@ import torch
 
 from koshi_flux.pipeline.cadence import in_betweens
 from koshi_flux.pipeline.controls import Controls
+from koshi_flux.pipeline.ip_adapters import Impressions
 from koshi_flux.pipeline.prompts import Conditionings, read_prompts
 from koshi_flux.pipeline.references import References
 from koshi_flux.pipeline.stage import Canvas, Stage
@@ -27,6 +28,7 @@ def render(animation: Animation, model: FluxModel, history: History | None = Non
     """
     animation = animation.resolved(model.spec)
     prompts, references = read_prompts(animation, model), References(model, animation.picture_size)
+    impressions = Impressions(animation.ip_adapter, model)  # before the transformer is in memory
     model.use_loras(model.check_loras({name: lora.file for name, lora in animation.lora.items()}))
     controls, stage = Controls(animation, model), Stage(animation, model.device)
     history = history or History()
@@ -34,7 +36,12 @@ def render(animation: Animation, model: FluxModel, history: History | None = Non
         p = path[-1]
         canvas = stage.canvas(history, path)
         picture = None if canvas is None else canvas.picture
-        seen = replace(prompts, references=references.at(p, history), controls=controls.at(p, picture))
+        seen = replace(
+            prompts,
+            references=references.at(p, history),
+            controls=controls.at(p, picture),
+            adapters=impressions.at(p.ip_adapter, history),
+        )
         drawn = invent(model, seen, p, animation.picture_size) if canvas is None else redraw(model, seen, p, canvas)
         frame = stage.finished(drawn, canvas)
         if history.previous is not None:

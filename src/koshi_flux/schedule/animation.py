@@ -312,5 +312,5 @@ _CONSTANTS = ("denoise_mode", "border", "kernel", "symmetry", "color_coherence")
 """Settings that every frame is told, though they never change."""
 _ANY_SIZE = (512, 512)
 """Stands for the size of a film that leaves it to its model, where a film is only checked."""
-_ADDED = ("lora", "controlnet")
+_ADDED = ("lora", "controlnet", "ip_adapter")
 """What is added to the model, by name, each with a strength."""

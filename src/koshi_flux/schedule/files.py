@@ -69,7 +69,7 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
     if not inner:
         settings[key] = _toml_value(value)
         return
-    if key in ("lora", "controlnet"):
+    if key in ("lora", "controlnet", "ip_adapter"):
         settings[key] = changed(settings.get(key), inner, _toml_value(value))
         return
     held = settings.get(key, {})

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from koshi_flux.schedule import guides, masks, references
+from koshi_flux.schedule import guides, ip_adapter, masks, references
 from koshi_flux.schedule.lora import located, whole
 
 
@@ -22,6 +22,7 @@ def _file(given: object, folder: Path) -> object:
 _FINDERS: dict[str, Callable[[object, Path], object]] = {
     "lora": located,
     "controlnet": located,
+    "ip_adapter": ip_adapter.beside,
     "reference": references.beside,
     "guides": guides.beside,
     "mask": masks.beside,

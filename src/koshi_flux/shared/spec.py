@@ -32,7 +32,9 @@ class FluxSpec:
         text_tokens: prompts are padded or cut to so many tokens.
         text_layers: hidden states of the text encoder that are read side by side; () where only its last one is.
         references: whether it can look at other pictures while it draws.
+        reference_cache: whether it was trained to look at them once and to remember what it saw.
         controlnets: whether there are ControlNets for it.
+        ip_adapters: whether there are IP-Adapters for it.
         memory_gb: (transformer, text encoder) weights in bf16, in GiB; (0, 0) when it does not matter.
     """
 
@@ -54,7 +56,9 @@ class FluxSpec:
     text_tokens: int = 512
     text_layers: tuple[int, ...] = ()
     references: bool = False
+    reference_cache: bool = False
     controlnets: bool = False
+    ip_adapters: bool = False
     memory_gb: tuple[float, float] = (0.0, 0.0)
 
     def check_size(self, width: int, height: int) -> None:

@@ -1,6 +1,6 @@
 """The words of the loop: pictures, latents, frames, history, and what a model must be able to do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.spec import FluxSpec
 
 __all__ = [
+    "AdaptedModel",
     "Conditioning",
     "Control",
     "ControlledModel",
@@ -27,6 +28,7 @@ __all__ = [
     "Grid",
     "History",
     "Image",
+    "Impression",
     "Latent",
     "Mask",
     "Reference",
@@ -63,6 +65,21 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Impression:
+    """What an IP-Adapter makes of a picture: a few tokens that are attended to beside those of the prompt.
+
+    Args:
+        keys: of those tokens, for each block of the model that attends to them.
+        values: the same.
+        strength: how much of what attention finds there is added.
+    """
+
+    keys: tuple[Float[Tensor, "n d"], ...]
+    values: tuple[Float[Tensor, "n d"], ...]
+    strength: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Conditioning:
     """What a frame is drawn by: what a text encoder made of a prompt, and pictures to go by.
 
@@ -71,12 +88,14 @@ class Conditioning:
         pooled: (p,) summary vector, for families that use one.
         references: latents of pictures to look at while drawing, each of its own size; for families that can.
         controls: what ControlNets are shown, for families that have some.
+        adapters: what IP-Adapters make of their pictures, for families that have some.
     """
 
     tokens: Float[Tensor, "n d"]
     pooled: Float[Tensor, " p"] | None = None
     references: tuple[Float[Tensor, "c _ _"], ...] = ()
     controls: tuple[Control, ...] = ()
+    adapters: tuple[Impression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +227,44 @@ class ControlledModel(FluxModel, Protocol):
 
 
 @runtime_checkable
+class AdaptedModel(FluxModel, Protocol):
+    """A model that there are IP-Adapters for (`spec.ip_adapters`)."""
+
+    def check_ip_adapters(self, places: Mapping[str, tuple[str, str]]) -> None:
+        """Find IP-Adapters, by name, each as (its file, its image encoder: a folder, or "" for the usual one).
+
+        Both may be on the hub. Nothing is loaded.
+
+        Raises:
+            ModelError: one is not there, or was made for another model.
+        """
+        ...
+
+    def use_ip_adapters(self, places: Mapping[str, tuple[str, str]]) -> None:
+        """Have these IP-Adapters, by name, and no others, look at pictures; they are loaded when they first do."""
+        ...
+
+    def look(self, image: Image, names: Collection[str]) -> Mapping[str, Impression]:
+        """What these IP-Adapters make of a picture, at strength 1; it holds for every frame."""
+        ...
+
+    def release_ip_adapters(self) -> None:
+        """Free the memory of IP-Adapters and their image encoders; a later `look` loads them again."""
+        ...
+
+
+@runtime_checkable
 class DepthModel(Protocol):
     """Whatever tells near from far in a single picture."""
 
     device: torch.device
 
-    def estimate(self, image: Image) -> Depth:
-        """How near every pixel is: float32, as large as the picture, on the model's device."""
+    def estimate(self, image: Image, frame: int = 0) -> Depth:
+        """How near every pixel is: float32, as large as the picture, on the model's device.
+
+        Args:
+            frame: the picture's place in the film, for models that are films of depths themselves.
+        """
         ...
 
 

@@ -32,6 +32,10 @@ PARTS = (
 """What is downloaded: the repositories hold the same weights once more as a single file, which is not needed."""
 
 
+class NotHere(ModelError):
+    """Something of the hub that is not on this computer, or not completely."""
+
+
 def find_folder(source: str | Path, *, parts: Iterable[str] = PARTS, download: bool = True) -> Path:
     """The local folder of a model.
 
@@ -48,14 +52,23 @@ def find_folder(source: str | Path, *, parts: Iterable[str] = PARTS, download: b
     return _repository(str(source), ["model_index.json", *(f"{part}/*" for part in parts)], download)
 
 
-def find_part(source: str | Path, *, download: bool = True) -> Path:
-    """The local folder of a part that is published alone, such as a ControlNet: it holds config.json and weights."""
+def find_part(
+    source: str | Path, weights: str = "diffusion_pytorch_model.safetensors", *, download: bool = True
+) -> Path:
+    """The local folder of a part that is published alone, such as a ControlNet: it holds config.json and weights.
+
+    Args:
+        weights: the file that they are in, unless an index beside it lists several.
+    """
     folder = Path(source).expanduser()
     if folder.exists():
         return folder
     if not REPOSITORY.fullmatch(str(source)):
         raise ModelError(f"there is no folder {folder}: give a folder, or a repository of the hub as owner/name")
-    return _repository(str(source), ["config.json", "diffusion_pytorch_model*"], download)
+    stem = Path(weights).stem
+    return _repository(
+        str(source), ["config.json", weights, f"{weights}.index.json", f"{stem}-*.safetensors"], download
+    )
 
 
 def find_file(source: str | Path, suffix: str = ".safetensors", *, download: bool = True) -> Path:
@@ -128,7 +141,7 @@ def _in_words(name: str, download: bool, by_hand: str) -> Iterator[None]:
         ) from unknown
     except LocalEntryNotFoundError as absent:
         why = "and the hub cannot be reached: where there is a network, " if download else "yet: "
-        raise ModelError(f"{name} is not, or not completely, on this computer {why}{by_hand}") from absent
+        raise NotHere(f"{name} is not, or not completely, on this computer {why}{by_hand}") from absent
     except EntryNotFoundError as absent:
         raise ModelError(f"{name} has no such file: look at https://huggingface.co/{name}/tree/main") from absent
     except (httpx.HTTPError, OSError) as failed:

@@ -6,7 +6,7 @@ the larger of both. All sizes are GiB (2**30 bytes); weights count as bfloat16 u
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,7 @@ from koshi_flux.errors import ModelError, SettingsError
 from koshi_flux.shared.spec import FluxSpec
 from koshi_flux.weights.files import weight_files
 from koshi_flux.weights.model_files import ModelFiles
+from koshi_flux.weights.single_file import PACKED, part_of
 
 Precision = Literal["fp32", "bf16", "fp8", "int8", "nf4"]
 Placement = Literal["device", "ram", "disk"]
@@ -47,10 +48,17 @@ _BLOCK = re.compile(r"(?:^|\.)((?:\w*blocks|layers|block)\.\d+)\.")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part's weights: all of them, and its largest block with what belongs to no block."""
+    """A part's weights.
+
+    Args:
+        whole: all of them, as bfloat16 unless they are packed.
+        block: its largest block with what belongs to no block.
+        packed: whether they are in few bits already, as in a GGUF, and stay as they are.
+    """
 
     whole: float
     block: float
+    packed: bool = False
 
     @classmethod
     def guessed(cls, whole: float) -> "Part":
@@ -64,23 +72,34 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a film asks for: weights in bfloat16, and pixels a frame."""
+    """What a film asks for: weights in bfloat16, and pixels a frame.
+
+    Args:
+        beside: what computes together with the transformer, such as ControlNets; it waits where that does.
+    """
 
     transformer: Part
     encoder: Part
     pixels: int
+    beside: tuple[Part, ...] = ()
 
     @classmethod
-    def of(cls, spec: FluxSpec, folder: Path | ModelFiles | None, size: tuple[int, int]) -> "Need":
-        """From the files where they are, else from the model's row."""
+    def of(
+        cls, spec: FluxSpec, folder: Path | ModelFiles | None, size: tuple[int, int], beside: Iterable[Path] = ()
+    ) -> "Need":
+        """From the files where they are, else from the model's row.
+
+        Args:
+            beside: folders and files of what computes together with the transformer.
+        """
+        others, pixels = tuple(map(weigh_alone, beside)), size[0] * size[1]
         if folder is None:
-            transformer, encoder = map(Part.guessed, spec.memory_gb)
-        else:
-            transformer = weigh(folder / "transformer")
-            named = (folder / part for part in ("text_encoder", "text_encoder_2"))
-            texts = [weigh(part) for part in named if part.exists()]
-            encoder = Part(sum(text.whole for text in texts), max((text.block for text in texts), default=0.0))
-        return cls(transformer, encoder, size[0] * size[1])
+            drawing, reading = map(Part.guessed, spec.memory_gb)
+            return cls(drawing, reading, pixels, others)
+        places = {part: folder / part for part in ("text_encoder", "text_encoder_2")}
+        texts = [weigh(place, part) for part, place in places.items() if place.exists()]
+        encoder = Part(sum(text.whole for text in texts), max((text.block for text in texts), default=0.0))
+        return cls(weigh(folder / "transformer", "transformer"), encoder, pixels, others)
 
     def work(self, tiled: bool) -> float:
         """Activations, the autoencoder's weights included; tiles make them small, whatever the size of the frame."""
@@ -106,6 +125,7 @@ class MemoryPlan:
         transformer: where they wait.
         encoder: where the text encoder's wait while prompts are read.
         tiled: whether the autoencoder works tile by tile, which leaves faint traces where tiles meet.
+        packed: whether the transformer's weights stay as they are in their file, in few bits.
         peak_gb: what the device will hold at most, an estimate.
         ram_gb: what main memory will hold beside it.
     """
@@ -114,24 +134,31 @@ class MemoryPlan:
     transformer: Placement = "device"
     encoder: Placement = "device"
     tiled: bool = False
+    packed: bool = False
     peak_gb: float = 0.0
     ram_gb: float = 0.0
 
     def filled(self, need: Need) -> "MemoryPlan":
         """With the sizes that it comes to."""
-        size = PRECISIONS[self.precision]
-        text = 2.0 if self.precision == "fp32" else 1.0
-        encoder = need.encoder.resident(self.encoder) * text
-        drawing = need.transformer.resident(self.transformer) * size + need.work(self.tiled) * text
-        waiting = [need.encoder.whole * text] if self.encoder == "ram" else [0.0]
-        waiting += [need.transformer.whole * size] if self.transformer == "ram" else []
-        return replace(self, peak_gb=max(encoder, drawing), ram_gb=max(waiting))
+        size = 1.0 if need.transformer.packed else PRECISIONS[self.precision]
+        full = 2.0 if self.precision == "fp32" else 1.0
+        others = sum(part.resident(self.transformer) for part in need.beside) * full
+        encoder = need.encoder.resident(self.encoder) * full
+        drawing = need.transformer.resident(self.transformer) * size + others + need.work(self.tiled) * full
+        waiting = [need.encoder.whole * full] if self.encoder == "ram" else [0.0]
+        if self.transformer == "ram":
+            waiting.append(need.transformer.whole * size + sum(part.whole for part in need.beside) * full)
+        return replace(self, packed=need.transformer.packed, peak_gb=max(encoder, drawing), ram_gb=max(waiting))
 
     def fits(self, machine: Machine) -> bool:
         """Whether there is room, with a tenth left over."""
         on_cpu = machine.device == "cpu"
         beside = 0.0 if on_cpu else self.ram_gb
         return 1.1 * self.peak_gb <= machine.device_gb and 1.1 * beside <= machine.ram_gb
+
+    def is_possible(self, need: Need) -> bool:
+        """Whether weights can wait there: packed ones cannot be fetched from disk."""
+        return not (need.transformer.packed and self.transformer == "disk")
 
     @property
     def relief(self) -> str:
@@ -146,9 +173,9 @@ class MemoryPlan:
         encoder = "" if self.encoder == self.transformer else f", text encoder {wait[self.encoder]}"
         tiles = ", autoencoder in tiles" if self.tiled else ""
         beside = f" and {self.ram_gb:.1f} GB of main memory" if self.ram_gb else ""
+        bits = "in its own bits" if self.packed else f"in {self.precision}"
         return (
-            f"transformer in {self.precision} {wait[self.transformer]}{encoder}{tiles}: "
-            f"about {self.peak_gb:.1f} GB at most{beside}"
+            f"transformer {bits} {wait[self.transformer]}{encoder}{tiles}: about {self.peak_gb:.1f} GB at most{beside}"
         )
 
 
@@ -159,7 +186,12 @@ def plan_memory(need: Need, machine: Machine, memory: str = "auto", precision: s
         SettingsError: `memory` or `precision` is none of those known, or does not work on this device.
         ModelError: nothing fits; the message says what the smallest would need.
     """
-    plans = [plan.filled(need) for plan in _candidates(machine, memory, precision, need)]
+    plans = [plan.filled(need) for plan in _candidates(machine, memory, precision, need) if plan.is_possible(need)]
+    if not plans:
+        raise ModelError(
+            f"packed weights, such as a GGUF's, cannot be fetched from disk, as memory = {memory!r} asks for on "
+            f"{machine.device}: take --memory auto, or full"
+        )
     for plan in plans:
         if plan.fits(machine):
             return plan
@@ -202,18 +234,34 @@ def _precisions(machine: Machine, wanted: str) -> tuple[Precision, ...]:
     return tuple(kind for kind in possible if kind == wanted)
 
 
-def weigh(part: Path) -> Part:
-    """The weights of a part of a model as bfloat16, from the headers of its files; those of a GGUF as they are."""
-    if part.suffix.lower() == ".gguf":
-        return Part.guessed(part.stat().st_size / 2**30)
+def weigh(place: Path, part: str) -> Part:
+    """The weights of a part of a model as bfloat16, from the headers of its files; packed ones as they are.
+
+    Args:
+        place: the part's folder, or a file that it is in, maybe with others.
+        part: which part of that file.
+    """
+    if not place.is_file():
+        return weigh_alone(place)
+    content = part_of(place, part)
+    return replace(_weighed(content.held()), packed=not PACKED.keys().isdisjoint(content.types.values()))
+
+
+def weigh_alone(place: Path) -> Part:
+    """All weights of a folder or .safetensors file as bfloat16, whatever they belong to."""
     names = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-    single = next((part / name for name in names if any(part.glob(f"{name}*"))), part / names[0])
+    single = next((place / name for name in names if any(place.glob(f"{name}*"))), place / names[0])
+    files = [place] if place.is_file() else weight_files(single)
+    return _weighed((name, 2.0 * count) for file in files for name, count in tensors(file))
+
+
+def _weighed(sizes: Iterable[tuple[str, float]]) -> Part:
+    """A part from the bytes of its weights by name."""
     blocks: dict[str, float] = {}
-    for file in [part] if part.is_file() else weight_files(single):
-        for name, count in tensors(file):
-            found = _BLOCK.search(name)
-            key = found[1] if found else ""
-            blocks[key] = blocks.get(key, 0.0) + 2 * count / 2**30
+    for name, size in sizes:
+        found = _BLOCK.search(name)
+        key = found[1] if found else ""
+        blocks[key] = blocks.get(key, 0.0) + size / 2**30
     loose = blocks.pop("", 0.0)
     return Part(loose + sum(blocks.values()), loose + max(blocks.values(), default=0.0))
 

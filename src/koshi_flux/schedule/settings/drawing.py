@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from koshi_flux.schedule.settings.kinds import Choice, ControlNets, Keyframed, Loras, References
+from koshi_flux.schedule.settings.kinds import Choice, ControlNets, IpAdapters, Keyframed, Loras, References
 
 
 class DrawingSettings(BaseModel):
@@ -27,6 +27,10 @@ class DrawingSettings(BaseModel):
     controlnet: ControlNets = Field(
         default_factory=dict,
         description="ControlNets by name: {edges = {file = 'owner/name', kind = 'canny', strength = 0.6}}",
+    )
+    ip_adapter: IpAdapters = Field(
+        default_factory=dict,
+        description="IP-Adapters by name: {face = {file = 'owner/name', image = 'face.png', strength = 0.7}}",
     )
     reference: References = Field(
         default_factory=dict, description="pictures to draw by the sight of, by frame: first, previous, a file"

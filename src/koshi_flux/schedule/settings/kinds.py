@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from koshi_flux.schedule.controlnet import ControlNet, read_controlnets
 from koshi_flux.schedule.curve import Schedule
 from koshi_flux.schedule.guides import read_guides
+from koshi_flux.schedule.ip_adapter import IpAdapter, read_ip_adapters
 from koshi_flux.schedule.lora import Lora, read_loras
 from koshi_flux.schedule.masks import read_masks
 from koshi_flux.schedule.references import read_references, written
@@ -48,6 +49,10 @@ def _controlnets(value: object, info: Any) -> dict[str, ControlNet]:
     return read_controlnets(value, _dialect(info))
 
 
+def _ip_adapters(value: object, info: Any) -> dict[str, IpAdapter]:
+    return read_ip_adapters(value, _dialect(info))
+
+
 def _references(value: object) -> dict[str, str]:
     return written(read_references(value))
 
@@ -71,6 +76,7 @@ Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Prompts = Annotated[dict[str, str], BeforeValidator(_prompts)]
 Loras = Annotated[dict[str, Lora], PlainValidator(_loras)]
 ControlNets = Annotated[dict[str, ControlNet], PlainValidator(_controlnets)]
+IpAdapters = Annotated[dict[str, IpAdapter], PlainValidator(_ip_adapters)]
 Masks = Annotated[dict[str, str], PlainValidator(_masks)]
 Guides = Annotated[dict[str, str], PlainValidator(_guides)]
 References = Annotated[dict[str, str], PlainValidator(_references)]
