@@ -152,7 +152,7 @@ def test_check_says_what_moves_and_writes_nothing(koshi, tmp_path):
     assert code == 0
     assert "moving: zoom" in out
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.toml"]
-    assert "the camera stands still" in koshi("check", "film.toml", "--set", "zoom=1")[1]
+    assert "no schedule changes over the film" in koshi("check", "film.toml", "--set", "zoom=1")[1]
 
 
 def test_preview_writes_a_film_and_a_contact_sheet(koshi):

@@ -156,7 +156,7 @@ def check(film: Film, overrides: Overrides = None, model: Model = None) -> None:
     spec = check_model(animation.model, animation.vae, animation.text_encoder)
     say_film(animation, spec)
     moving = animation.moving()
-    typer.echo(f"moving: {', '.join(moving)}" if moving else "moving: nothing, the camera stands still")
+    typer.echo(f"moving: {', '.join(moving)}" if moving else "no schedule changes over the film")
 
 
 @app.command()

@@ -239,7 +239,7 @@ def test_a_guide_says_once_where_it_holds_still(caplog):
         for frame in (1, 2, 3, 3, 2, 3):
             guide.matrix(frame)
     assert [record.getMessage() for record in caplog.records] == [
-        "guide video, frame 3: only 0 points are found in both pictures; the camera holds still there"
+        "guide video, frame 3: only 0 points found in both pictures; the camera holds still there"
     ]
     assert np.array_equal(guide.matrix(3), identity())
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koshi_flux.errors import SettingsError
-from koshi_flux.motion import apply, camera_path, move, reads
+from koshi_flux.motion import apply, camera_path, move, moved_depth, reads
 from koshi_flux.motion.camera import distances, lens_matrix
 from koshi_flux.motion.parallax import _carried, check_depth, flattened, parallax_reads
 from koshi_flux.shared.parameters import FrameParameters
@@ -337,3 +337,13 @@ def test_a_picture_without_relief_moves_all_alike():
     moved, _ = move(picture, flat_film, "3d", depth)
     at_the_mean, _ = move(picture, flat_film, "3d", torch.full_like(depth, 0.5))
     assert (moved - at_the_mean).abs()[:, :, 2:-8].max() < 1e-3
+
+
+def test_what_the_camera_has_come_nearer_to_is_nearer():
+    """A wall 2 units away (near 1, far 10: depth 4/9) from which half a unit is taken is 1.5 away: 2/3 = 0.1 + 0.9 d."""
+    film = FrameParameters(translation_z=100, near=200, far=2000)
+    depth, picture = torch.full((48, 64), 4 / 9), torch.zeros(3, 48, 64)
+    camera = camera_path([film], 48, 64, "3d")
+    grid, _ = reads(picture, camera, film, depth)
+    found = moved_depth(depth, grid, camera, film)
+    assert torch.allclose(found, torch.full((48, 64), (2 / 3 - 0.1) / 0.9), atol=1e-4)

@@ -165,7 +165,7 @@ def test_every_mode_has_its_in_betweens(film_of, panning, mode, flow):
     assert [frame.index for frame in frames] == list(range(6))
     assert [frame.drawn for frame in frames] == [True, False, False, True, False, True]
     assert all(frame.image.isfinite().all() for frame in frames)
-    assert all(0 <= frame.image.min() and frame.image.max() <= 1 for frame in frames)
+    assert all(frame.image.min() >= 0 and frame.image.max() <= 1 for frame in frames)
 
 
 def test_in_betweens_in_space_lie_on_the_cameras_way(film_of):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from koshi_flux.errors import SettingsError
+from koshi_flux.schedule.settings.camera import DEPTH_NAMES as NAMES
 
 if TYPE_CHECKING:
     import torch
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
 HUB = {"midas": "Intel/dpt-hybrid-midas", "depth-anything": "depth-anything/Depth-Anything-V2-Small-hf"}
 """Published models with a short name, and where they are on the hub. Both are Apache-2.0."""
-
-NAMES = ("nano", *HUB, "plane")
-"""All that have a name; any other depth model is given by its folder or its place on the hub."""
 
 FOOTAGE = (
     *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"),

@@ -2,9 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from functools import reduce
-
-import numpy as np
 
 from koshi_flux.motion.estimate import GuideMotion, estimate_motion
 from koshi_flux.motion.flow import Flow, find_flows
@@ -28,18 +25,18 @@ class Lead:
     kind: str
     source: str = "video"
 
-    def matrix(self, frame: Frame, to: int) -> Matrix:
-        """The video's camera from a frame to the one of index `to`, which may be an earlier one."""
-        if self.kind == "flow":
+    def step(self, index: int) -> Matrix:
+        """The video's camera from the frame before `index` to that frame; the film's own goes before it."""
+        return identity() if self.kind == "flow" or self.source == "previous" else self.motion.matrix(index)
+
+    def towards(self, frame: Frame, to: int) -> Matrix:
+        """The camera from a frame's picture to what the video shows at `to`, where that is the source of motion."""
+        if self.kind == "flow" or self.source == "video":
             return identity()
-        if self.source == "previous":
-            found = estimate_motion(frame.image, self._shown(to, frame.image), self.kind)
-            if found.doubt:
-                log.warning("frame %d and the guide video: %s; the camera holds still there", to, found.doubt)
-            return found.matrix
-        first, last = sorted((frame.index, to))
-        forward: Matrix = reduce(lambda done, i: self.motion.matrix(i) @ done, range(first + 1, last + 1), identity())
-        return forward if to >= frame.index else np.linalg.inv(forward)
+        found = estimate_motion(frame.image, self._shown(to, frame.image), self.kind)
+        if found.doubt:
+            log.warning("frame %d and the guide video: %s; the camera holds still there", to, found.doubt)
+        return found.matrix
 
     def flow(self, frame: Frame, to: int) -> Flow | None:
         """Where each pixel at index `to` comes from in a frame; None for a lead by its camera."""

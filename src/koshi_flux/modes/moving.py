@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from koshi_flux.modes.scene import Scene, Start
-from koshi_flux.motion import camera_path, reads
+from koshi_flux.motion import camera_path, moved_depth, reads
 from koshi_flux.motion.flow import Flow, bend
 from koshi_flux.motion.symmetry import fold, through
 from koshi_flux.shared.parameters import FrameParameters
@@ -47,7 +47,7 @@ def _seen(scene: Scene, frame: Frame, camera: Camera, p: FrameParameters) -> Sta
     height, width = frame.image.shape[1:]
     flow: Flow | None = None
     if scene.lead is not None:
-        camera = in_space(scene.lead.matrix(frame, p.frame)) @ camera
+        camera = in_space(scene.lead.towards(frame, p.frame)) @ camera
         flow = scene.lead.flow(frame, p.frame)
     folds = fold(p, height, width, frame.image.device)
     if flow is None and folds is None and np.array_equal(camera, np.eye(4)):
@@ -57,13 +57,20 @@ def _seen(scene: Scene, frame: Frame, camera: Camera, p: FrameParameters) -> Sta
         grid = bend(grid, p.hybrid_flow_factor * flow)
     if folds is not None:
         grid, uncovered = through(grid, uncovered, folds)
-    depth = None if frame.depth is None else warp(frame.depth.expand(3, -1, -1), grid, "bilinear", p.border)[0]
+    depth = None if frame.depth is None else moved_depth(frame.depth, grid, camera, p)
     return Start(warp(frame.image, grid, p.kernel, p.border), uncovered, depth, grid)
 
 
 def _camera(scene: Scene, frame: Frame, path: Sequence[FrameParameters]) -> Camera:
+    """The film's own camera and the guide video's, in turn for each frame of `path`."""
     height, width = frame.image.shape[1:]
-    return np.eye(4) if scene.camera is None else camera_path(path, height, width, scene.camera)
+    whole: Camera = np.eye(4)
+    for p in path:
+        if scene.camera is not None:
+            whole = camera_path([p], height, width, scene.camera) @ whole
+        if scene.lead is not None:
+            whole = in_space(scene.lead.step(p.frame)) @ whole
+    return whole
 
 
 def _undone(camera: Camera) -> Camera:

@@ -14,7 +14,7 @@ from koshi_flux.motion.parallax import AnyDepth, check_depth, flattened, paralla
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.resample import warp
 from koshi_flux.shared.transforms import Camera, Matrix, flat, grid_from_matrix, holes, in_space
-from koshi_flux.shared.types import Grid, Image, Mask
+from koshi_flux.shared.types import Depth, Grid, Image, Mask
 
 CAMERAS: dict[str, Callable[[FrameParameters, int, int], Matrix | Camera]] = {
     "2d": camera_2d,
@@ -24,6 +24,9 @@ CAMERAS: dict[str, Callable[[FrameParameters, int, int], Matrix | Camera]] = {
     "ransac": camera_2d,
 }
 """From one frame's parameters, height and width to its camera, by mode."""
+
+_NEAREST = 0.01
+"""Of its distance before a move, the least that a thing may be away after it."""
 
 
 def move(
@@ -86,6 +89,28 @@ def reads(
         grid = grid_from_matrix(flat(camera), height, width, image.device)
         return grid, holes(grid)
     return parallax_reads(camera @ distances(parameters), depth)
+
+
+def moved_depth(depth: Depth, grid: Grid, camera: Camera, parameters: FrameParameters) -> AnyDepth:
+    """The depth of a moved picture as its camera sees it now: what it has come nearer to is nearer.
+
+    Formula: 1 / distance becomes d / W, W being the third coordinate of what the camera makes of (x, y, 1, d).
+
+    Args:
+        depth: of the picture before the move.
+        grid: where the moved picture reads.
+
+    Returns:
+        Depths on the scale of `near` and `far`, so more than 1 for what is nearer than that.
+    """
+    height, width = depth.shape
+    before = warp(depth.expand(3, -1, -1), grid, "bilinear", parameters.border)[0]
+    if parameters.lens == "deforum":
+        return before
+    offset, gain = distances(parameters)[3, 2:]
+    x, y, d = (grid[..., 0] + 1) * (width / 2), (grid[..., 1] + 1) * (height / 2), offset + gain * before
+    a, b, c, e = camera[2].tolist()
+    return (d / (a * x + b * y + c + e * d).clamp(min=_NEAREST) - offset) / gain
 
 
 def _deforum_distances(image: Image, depth: AnyDepth | None) -> AnyDepth:

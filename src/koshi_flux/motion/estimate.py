@@ -94,7 +94,7 @@ def estimate_motion(before: Image, after: Float[Tensor, "3 _ _"], model: str = "
     pairs = _matched(first, second)
     matches = len(pairs[0])
     if matches < _ENOUGH:
-        return Estimate(matches=matches, doubt=f"only {matches} points are found in both pictures")
+        return Estimate(matches=matches, doubt=f"only {matches} points found in both pictures")
     matrix, shared = _common_motion(pairs, *MOTION_MODELS[model])
     inliers = int(shared.sum())
     if matrix is None or inliers < max(_ENOUGH, _SHARE * matches):

@@ -16,14 +16,29 @@ _FLAT_ONLY = ("angle", "zoom", "transform_center_x", "transform_center_y")
 _SPACE_ONLY = ("translation_z", "rotation_3d_x", "rotation_3d_y", "rotation_3d_z", "fov", "aspect", "near", "far")
 _FLIP = tuple(f"perspective_flip_{axis}" for axis in ("theta", "phi", "gamma", "fv"))
 _TRAVEL = ("translation_x", "translation_y", "shake")
+_PICTURE = (
+    *(
+        "denoise",
+        "init_image",
+        "video_init",
+        "guides",
+        "mask",
+        "mask_image",
+        "mask_video",
+        "noise_mask",
+        "hybrid_motion",
+    ),
+    *("color_strength", "contrast", "sharpen", "noise", "echo", "video_coherence"),
+)
+"""What is done with the picture that a frame starts from."""
 IDLE: dict[str, tuple[str, ...]] = {
     "2d": _SPACE_ONLY,
     "3d": _FLAT_ONLY,
     "ransac": _SPACE_ONLY,
     "video": (*_FLAT_ONLY, *_SPACE_ONLY, *_FLIP, *_TRAVEL),
-    "interpolation": (*_FLAT_ONLY, *_SPACE_ONLY, *_FLIP, *_TRAVEL, "denoise", "echo", "video_coherence"),
+    "interpolation": (*_FLAT_ONLY, *_SPACE_ONLY, *_FLIP, *_TRAVEL, *_PICTURE),
 }
-"""Schedules that a mode has no use for."""
+"""Settings that a mode has no use for."""
 
 
 def look_over(animation: Animation) -> Iterator[str]:
@@ -33,7 +48,7 @@ def look_over(animation: Animation) -> Iterator[str]:
         animation: with its size settled.
 
     Raises:
-        SettingsError: a picture or video is missing or cannot be read, or a method is not there; the message says where.
+        SettingsError: a picture or video is missing or cannot be read, or a method is not there.
         ModelError: a depth model is incomplete, or a method's library is missing.
     """
     yield from _idle(animation)
@@ -58,14 +73,24 @@ def _idle(film: Animation) -> Iterator[str]:
     if given:
         s = "" if len(given) > 1 else "s"
         yield f"mode {film.mode!r} has no use for {', '.join(given)}: {'it' if s else 'they'} change{s} nothing"
+    if film.video and not _follows_video(film):
+        yield "nothing uses the guide video: set mode, hybrid_motion, hybrid_composite, video_init or video_audio"
     if film.loop and film.mode != "interpolation":
         yield "loop takes the prompts back to the first one, but only mode 'interpolation' ends where it began"
 
 
+def _follows_video(film: Animation) -> bool:
+    """Whether anything of a film comes from its guide video."""
+    shown = film.hybrid_composite != "none" or film.video_init or film.video_audio
+    return film.mode == "video" or film.leading != "none" or shown
+
+
 def _moves(film: Animation, name: str) -> bool:
-    """Whether a schedule is anything but its default."""
+    """Whether a setting is anything but its default."""
     default = type(film).model_fields[name].default
-    return not isinstance(default, Schedule) or bool(np.any(film.scheduled(name) != default.values(1)[0]))
+    if not isinstance(default, Schedule):
+        return bool(getattr(film, name) != default)
+    return bool(np.any(film.scheduled(name) != default.values(1)[0]))
 
 
 def _check_methods(film: Animation) -> None:

@@ -1,7 +1,7 @@
 """The whole film, frozen: every setting that can be given, checked before anything starts."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -70,6 +70,16 @@ class Animation(FeedbackSettings, GuideSettings, FootageSettings, CameraSettings
             ) from None
         check(animation)
         return animation
+
+    @classmethod
+    def from_deforum(cls, path_or_dict: Path | str | Mapping[str, Any]) -> "Animation":
+        """The film of a Deforum settings file, or of another that `schedule.importing.import_film` reads.
+
+        That function also says what became of every key.
+        """
+        from koshi_flux.schedule.importing import import_film
+
+        return import_film(path_or_dict).animation
 
     @cached_property
     def schedules(self) -> dict[str, Schedule]:

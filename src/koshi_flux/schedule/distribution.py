@@ -30,7 +30,7 @@ def drawn_frames(frames: int, cadence: int, distribution: str, prompt_keys: Iter
 
 def check_cadence(cadence: int, frames: int) -> str | None:
     """What to tell someone whose cadence is longer than the film; None when it is not."""
-    if cadence <= frames:
+    if cadence <= max(frames, 2):
         return None
     return (
         f"cadence {cadence} is more than the film's {frames} frames: only the first and the last are drawn, "

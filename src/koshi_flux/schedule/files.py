@@ -16,6 +16,9 @@ from koshi_flux.version import VERSION
 FORMAT = 1
 """The film file format that this version writes and reads: the value of the key `koshi`."""
 
+_TABLES = ("prompts", "reference", "guides", "mask", "noise_mask")
+"""Settings that are texts by frame."""
+
 
 def load_film(path: Path | str, overrides: Iterable[str] = ()) -> Animation:
     """Read a film file.
@@ -72,6 +75,10 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
     if key in ("lora", "controlnet", "ip_adapter"):
         settings[key] = changed(settings.get(key), inner, _toml_value(value))
         return
+    if key not in _TABLES:
+        raise SettingsError(
+            f"--set {override}: {key} is no table; write --set {key}=..., a schedule as '0:(1), 60:(2)'"
+        )
     held = settings.get(key, {})
     settings[key] = {**({"0": held} if isinstance(held, str) else held), inner: value.strip()}
 

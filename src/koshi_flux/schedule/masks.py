@@ -69,7 +69,11 @@ class MaskExpression:
         Raises:
             ScheduleError: the text cannot be read; it has the column and what was expected there.
         """
-        return cls((f"[{text.strip()}]",) if _is_path(text) else _Reader(text, name).whole())
+        if not _is_path(text):
+            return cls(_Reader(text, name).whole())
+        if {"'", '"'} <= set(text):
+            raise ScheduleError("a file's name cannot hold both kinds of quotes", text=text, name=name)
+        return cls((f"[{text.strip()}]",))
 
     @property
     def leaves(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from koshi_flux.schedule import guides, ip_adapter, masks, references
 from koshi_flux.schedule.lora import located, whole
+from koshi_flux.schedule.settings.camera import DEPTH_NAMES
 
 
 def whole_paths(given: Mapping[str, object], folder: Path) -> dict[str, object]:
@@ -13,6 +14,10 @@ def whole_paths(given: Mapping[str, object], folder: Path) -> dict[str, object]:
     What does not lie there stays as it is: it may be on the hub, or missing.
     """
     return {key: find(given[key], folder) for key, find in _FINDERS.items() if given.get(key)}
+
+
+def _depth(given: object, folder: Path) -> object:
+    return given if str(given).lower() in DEPTH_NAMES else _file(given, folder)
 
 
 def _file(given: object, folder: Path) -> object:
@@ -27,6 +32,7 @@ _FINDERS: dict[str, Callable[[object, Path], object]] = {
     "guides": guides.beside,
     "mask": masks.beside,
     "noise_mask": lambda given, folder: masks.beside(given, folder, "noise_mask"),
-    **dict.fromkeys(("video", "soundtrack", "init_image", "mask_image", "mask_video", "depth"), _file),
+    **dict.fromkeys(("video", "soundtrack", "init_image", "mask_image", "mask_video"), _file),
+    "depth": _depth,
 }
 """How the files of a setting are found."""

@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 
 from koshi_flux.schedule.settings.kinds import Choice, Keyframed, constant
 
+DEPTH_NAMES = ("nano", "midas", "depth-anything", "plane")
+"""Depth models that have a name; any other is given by its folder or file, or its place on the hub."""
+
 
 class CameraSettings(BaseModel):
     """The camera."""
