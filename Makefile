@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# the guide film first: others follow it
+FILMS := guide $(filter-out guide,$(basename $(notdir $(wildcard examples/*.toml))))
+
 # training nano: how many processes share the work (1 where there is a GPU), and the settings of its stages
 PROCESSES ?= $(shell nproc)
 CONFIG ?= training/nano/nano.toml
 # one thread each, so that none waits at barriers, and an allocator that does not return memory between steps
 TRAINING := OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 
-.PHONY: setup demo test lint bench nano clean
+.PHONY: setup demo examples test lint bench nano clean
 
 setup: .venv/ready
 
@@ -19,6 +22,16 @@ setup: .venv/ready
 
 demo: setup
 	$(BIN)/koshi render examples/demo.toml --new
+
+# what is whole is only named, what was interrupted goes on; remove runs/NAME to have it drawn anew
+examples: setup
+	@for film in $(FILMS); do \
+	  drawn=$$(ls runs/$$film/frames 2>/dev/null | wc -l); \
+	  if [ ! -d runs/$$film ]; then $(BIN)/koshi render examples/$$film.toml; \
+	  elif [ -f runs/$$film/film.mp4 ] && grep -qx "frames = $$drawn" runs/$$film/film.toml; then echo runs/$$film/film.mp4; \
+	  else $(BIN)/koshi render runs/$$film --resume; \
+	  fi || exit 1; \
+	done
 
 test: setup
 	$(BIN)/pytest -q -n 2

@@ -192,3 +192,13 @@ def test_a_fixed_seed_draws_the_same_noise_and_iter_another(film_of):
         film = film_of(frames=3, seed_behavior=behavior, denoise=1, color_coherence="none")
         frames = list(render(film, ToyModel()))
         assert torch.equal(frames[1].latent, frames[2].latent) == same
+
+
+def test_where_nothing_is_redrawn_only_holes_pass_the_autoencoder(film_of):
+    film = film_of(frames=2, mode="3d", depth="plane", translation_x=40, denoise=0, color_coherence="none")
+    _, drawn = render(film, ToyModel())
+    _, kept = render(film.replaced(uncovered="border"), ToyModel())
+    assert drawn.sigmas[0] == 1.0
+    same = (drawn.image == kept.image).all(0)
+    assert same[:, :40].all()
+    assert not same[:, -4:].any()

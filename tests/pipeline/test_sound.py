@@ -8,6 +8,7 @@ import pytest
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.pipeline.animation import film
+from koshi_flux.pipeline.interpolate import Interpolation, prepare
 from koshi_flux.toy.model import ToyModel
 
 RATE = 48_000
@@ -71,3 +72,14 @@ def test_law_10_sound_that_is_not_there_or_twice_is_refused(film_of, tune, tmp_p
         film_of(soundtrack=str(tune), video_audio=True, video="a.mp4")
     with pytest.raises(SettingsError, match="video_audio needs `video`"):
         film_of(video_audio=True)
+
+
+def test_more_frames_keep_the_sound_and_slow_motion_does_not(film_of, tune, tmp_path):
+    run = made(film_of(frames=24, soundtrack=str(tune)), tmp_path / "e/film.mp4").parent
+    for slow, streams in ((1, 1), (2, 0)):
+        film = prepare(run, tmp_path / f"slow{slow}.mp4", Interpolation(factor=2, slow=slow))
+        for _ in film.write():
+            pass
+        with av.open(str(film.path)) as container:
+            assert len(container.streams.audio) == streams
+    assert heard(tmp_path / "slow1.mp4")[8] == pytest.approx(heard(run / "film.mp4")[8], rel=0.2)

@@ -19,12 +19,14 @@ from PIL import Image as PillowImage
 
 from koshi_flux.errors import OutputError, RunError, SettingsError
 from koshi_flux.motion.flow import agreement, blend, estimate_flow, find_flows, follow
+from koshi_flux.output.audio import add_sound
 from koshi_flux.output.disk import check_space, replacing
 from koshi_flux.output.formats import check_output, suffix_of
 from koshi_flux.output.png import frame_path, read_png
 from koshi_flux.output.sink import Pixels, to_pixels
 from koshi_flux.output.sinks import film_metadata, open_sink
 from koshi_flux.output.writer import Writer
+from koshi_flux.pipeline.footage import sound_of
 from koshi_flux.pipeline.place import film_path, is_run
 from koshi_flux.pipeline.rife import find_rife
 from koshi_flux.schedule.animation import Animation
@@ -105,13 +107,8 @@ class Interpolated:
         """How many of them are shown in a second."""
         return self.animation.fps * self.settings.factor / self.settings.slow
 
-    @property
-    def keeps_time(self) -> bool:
-        """Whether it lasts as long as the film it is made from, whose sound then fits it too."""
-        return self.settings.slow == 1
-
     def write(self) -> Iterator[int]:
-        """Write it; yields the index of each frame.
+        """Write it; yields the index of each frame. A film that is no slower than it was keeps its sound.
 
         Left early, by Ctrl-C or an error, it leaves no file, and one of that name as it was; of PNG files those so far.
         """
@@ -127,6 +124,9 @@ class Interpolated:
                 for index, pixels in enumerate(self._pictures(tween)):
                     writer.put((index, pixels))
                     yield index
+        sound = sound_of(self.animation) if self.settings.slow == 1 else None
+        if sound is not None:
+            add_sound(self.path, sound)
 
     def _stations(self) -> list[Path]:
         """The frames, and the one that the last leads to."""

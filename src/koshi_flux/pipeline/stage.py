@@ -84,7 +84,10 @@ class Stage:
             picture = echo(picture, history.previous.image, p.echo)
         picture = correct(picture, history.reference, p, self.masks.grain(p))
         depth = None if start.depth is None else start.depth.masked_fill(start.uncovered, nan)
-        return Canvas(picture, kept, self.masks.changes(p), uncovered, depth)
+        changes = self.masks.changes(p)
+        if p.denoise == 0 and uncovered is not None:
+            changes = torch.zeros_like(picture[0])  # all but the uncovered pixels stay, and pass no autoencoder
+        return Canvas(picture, kept, changes, uncovered, depth)
 
     def finished(self, frame: Frame, canvas: Canvas | None) -> Frame:
         """A drawn frame with what lies outside of masks put back, the video mixed in, and its depth.

@@ -4,7 +4,10 @@ A picture that came from OpenCV keeps its interleaved memory under a permuted vi
 CPU copies nothing in between.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeAlias
 
 import cv2
@@ -40,7 +43,18 @@ def clamped(image: Image) -> Image:
     return planar(interleaved(image).clip(0, 1)) if image.device.type == "cpu" else image.clamp(0, 1)
 
 
+def by_strips(height: int, width: int, work: Callable[[slice], None]) -> None:
+    """Do something for the rows of a picture, strip by strip, on all cores: most of OpenCV works on one."""
+    for _ in _workers().map(work, strips(height, width)):
+        pass
+
+
 def strips(height: int, width: int) -> Iterator[slice]:
     """The rows of a picture a few at a time, so that what is computed of them stays in the processor's caches."""
     rows = max(1, _STRIP // width)
     return (slice(top, top + rows) for top in range(0, height, rows))
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())

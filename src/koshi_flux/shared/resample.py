@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from koshi_flux.errors import SettingsError
-from koshi_flux.shared.image import Image, Pixels, interleaved, planar, strips
+from koshi_flux.shared.image import Image, Pixels, by_strips, interleaved, planar
 from koshi_flux.shared.types import Grid
 
 Plane = TypeVar("Plane", Tensor, np.ndarray)
@@ -60,12 +60,15 @@ def _warp_with_opencv(image: Image, grid: Grid, kernel: str, border: str) -> Ima
     outside = cv2.BORDER_WRAP if border == "wrap" else cv2.BORDER_REPLICATE
     look_up = partial(cv2.remap, interpolation=cv2.INTER_LINEAR, borderMode=outside)
     out = np.empty((*reads.shape[:2], 3), np.float32)
-    for rows in strips(*out.shape[:2]):
+
+    def sample(rows: slice) -> None:
         x = _position(reads[rows, :, 0], pixels.shape[1], border)
         y = _position(reads[rows, :, 1], pixels.shape[0], border)
         look_up(pixels, x, y, dst=out[rows])
         for bow, (weight, bow_x, bow_y) in zip(bows, _places(x, y), strict=False):
             cv2.accumulateProduct(look_up(bow, bow_x, bow_y), cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB), dst=out[rows])
+
+    by_strips(len(out), out.shape[1], sample)
     return planar(out)
 
 
