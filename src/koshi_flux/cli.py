@@ -203,6 +203,26 @@ def interpolate(
 
 
 @app.command()
+def export(
+    film: Film,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="deforum (settings .txt) or parseq (manifest).")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where it goes; else it is printed.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write a film for Deforum or Parseq, and say what those have no words for."""
+    from koshi_flux.schedule.exporting import export_film
+
+    exported = export_film(_load(film, overrides, None), to)
+    if out is None:
+        typer.echo(exported.text)
+    else:
+        out.write_text(exported.text, encoding="utf-8")
+        typer.echo(str(out))
+    for line in exported.unsaid:
+        typer.echo(f"not said: {line}", err=True)
+
+
+@app.command()
 def plot(
     film: Film,
     overrides: Overrides = None,

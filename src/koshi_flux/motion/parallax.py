@@ -80,7 +80,7 @@ def flattened(depth: Depth, weight: float) -> Depth:
     Args:
         weight: 1 keeps the depth, 0 leaves the plane.
     """
-    return torch.lerp(depth.mean().expand_as(depth), depth, weight)
+    return depth if weight == 1 else torch.lerp(depth.mean().expand_as(depth), depth, weight)
 
 
 def parallax_reads(camera: Camera, depth: Depth) -> tuple[Grid, Mask]:

@@ -2,22 +2,38 @@
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from koshi_flux.errors import ScheduleError, SettingsError
-from koshi_flux.schedule import deforum
+from koshi_flux.schedule import deforum, parseq
 from koshi_flux.schedule.easing import LINEAR, Easing
-from koshi_flux.schedule.expression import Scope
+from koshi_flux.schedule.expression import Expression, Scope
 from koshi_flux.schedule.grammar import Keyframe, Parser, check_finite, places, read_keyframes
 
 Array: TypeAlias = NDArray[np.float64]
 
-DIALECTS = ("koshi", "deforum", "notebook")
-_OLD_DIALECT = re.compile(r" ?@[ ]*(deforum|notebook)\s*$")
+
+class _Dialect(NamedTuple):
+    """How another program's schedules are read and evaluated."""
+
+    read: Callable[[str, str], tuple[Keyframe, ...]]
+    places: Callable[[list[Expression], Scope], Iterable[int]]
+    values: Callable[[tuple[Keyframe, ...], Scope], Array]
+
+
+_OTHERS = {
+    "deforum": _Dialect(partial(deforum.read, dialect="deforum"), deforum.places, deforum.values),
+    "notebook": _Dialect(partial(deforum.read, dialect="notebook"), deforum.places, deforum.values),
+    "parseq": _Dialect(parseq.read, parseq.places, parseq.values),
+}
+DIALECTS = ("koshi", *_OTHERS)
+_OTHER_DIALECT = re.compile(rf" ?@[ ]*({'|'.join(_OTHERS)})\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +45,7 @@ class Schedule:
     Args:
         entries: the keyframes, in the order they were written.
         easing: the way from number to number.
-        dialect: how it was read: "koshi", or one of Deforum's two ways.
+        dialect: how it was read: "koshi", one of Deforum's two ways, or Parseq's.
         text: as it was typed, without the dialect.
         name: the parameter it belongs to, for messages.
     """
@@ -49,7 +65,7 @@ class Schedule:
         Args:
             text: a schedule text, a number, or a schedule, which stays as it is.
             name: the parameter, for messages.
-            dialect: how to read a text that does not end in "@ deforum" or "@ notebook".
+            dialect: how to read a text that does not end in "@ deforum", "@ notebook" or "@ parseq".
             easing: the way between numbers; it takes the place of the text's own.
 
         Raises:
@@ -71,10 +87,10 @@ class Schedule:
 
     @classmethod
     def _read(cls, text: str, name: str, dialect: str) -> "Schedule":
-        if old := _OLD_DIALECT.search(text):
-            text, dialect = text[: old.start()], old[1]
+        if other := _OTHER_DIALECT.search(text):
+            text, dialect = text[: other.start()], other[1]
         if dialect != "koshi":
-            return cls(deforum.read(text, name, dialect), LINEAR, dialect, text, name)
+            return cls(_OTHERS[dialect].read(text, name), LINEAR, dialect, text, name)
         parser = Parser(text, name)
         entries = read_keyframes(parser)
         easing = Easing.parse(text, name, parser.token.start) if parser.accept("@") else LINEAR
@@ -97,7 +113,7 @@ class Schedule:
         """The frames of its keys, rising, in a film of `frames` frames; some may lie after its end."""
         scope = Scope(frames, seed, fps, bpm)
         keys = [keyframe.key for keyframe in self.entries]
-        return tuple(sorted(places(keys, scope) if self.dialect == "koshi" else deforum.places(keys, scope)))
+        return tuple(sorted((places if self.dialect == "koshi" else _OTHERS[self.dialect].places)(keys, scope)))
 
     def values(self, frames: int, seed: int = 0, fps: float = 24.0, bpm: float = 120.0) -> Array:
         """Its value at each frame of a film, float64 (frames,), all finite.
@@ -113,7 +129,7 @@ class Schedule:
         """
         scope = Scope(frames, seed, fps, bpm)
         if self.dialect != "koshi":
-            return deforum.values(self.entries, scope)
+            return _OTHERS[self.dialect].values(self.entries, scope)
         keys = places([keyframe.key for keyframe in self.entries], scope)
         order = sorted(range(len(keys)), key=keys.__getitem__)
         return _values([keys[i] for i in order], [self.entries[i] for i in order], self.easing, scope)

@@ -50,6 +50,14 @@ def read(text: str, name: str, dialect: str) -> tuple[Keyframe, ...]:
     return tuple(_keyframe(entry, text, name, dialect) for entry in _entries(text, name, dialect))
 
 
+def parts(text: str, dialect: str) -> list[tuple[str, str]]:
+    """Key and value of each keyframe of a text that can be read, as they were typed."""
+    if dialect == "notebook":
+        return [(match[1], match[2]) for match in _NOTEBOOK_ENTRY.finditer(text)]
+    halves = (part.partition(":") for part in text.split(","))
+    return [(key.strip(), value.partition(":")[0].strip()) for key, _, value in halves]
+
+
 def read_strings(text: str, name: str, dialect: str) -> tuple[StringKeyframe, ...]:
     """The keyframes of a schedule of strings, in either dialect."""
     unwanted = _BRACKETS_AND_QUOTES if dialect == "deforum" else _QUOTES

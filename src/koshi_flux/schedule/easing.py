@@ -88,8 +88,11 @@ class Easing:
 LINEAR = Easing()
 
 
-def css_bezier(x: Array, points: Points) -> Array:
-    """y of the Bezier curve (0, 0), (x1, y1), (x2, y2), (1, 1) where it has the given x in [0, 1]."""
+def css_bezier(x: Array, points: Points | tuple[Array, Array, Array, Array]) -> Array:
+    """y of the Bezier curve (0, 0), (x1, y1), (x2, y2), (1, 1) where it has the given x in [0, 1].
+
+    The points are the same for all of `x`, or have its shape.
+    """
     x1, y1, x2, y2 = points
     low, high = np.zeros_like(x), np.ones_like(x)
     for _ in range(_BISECTIONS):
@@ -99,7 +102,7 @@ def css_bezier(x: Array, points: Points) -> Array:
     return np.where(x <= 0, 0.0, _bezier((low + high) / 2, y1, y2))
 
 
-def _bezier(s: Array, p1: float, p2: float) -> Array:
+def _bezier(s: Array, p1: float | Array, p2: float | Array) -> Array:
     """One coordinate of a cubic Bezier curve from 0 over p1 and p2 to 1, at parameter s."""
     return s * (3 * p1 + s * (3 * (p2 - 2 * p1) + s * (1 + 3 * (p1 - p2))))
 

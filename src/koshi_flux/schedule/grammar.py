@@ -296,7 +296,7 @@ def check_keys(keys: list[Expression]) -> None:
     for key in keys:
         if moving := key.names & FRAME_VARIABLES:
             raise key.error(f"a key stands still, it cannot use {min(moving)!r}")
-    _places([key for key in keys if not key.names], CONSTANTS)
+    frames_of([key for key in keys if not key.names], CONSTANTS)
 
 
 def places(keys: list[Expression], scope: Scope) -> list[int]:
@@ -305,7 +305,7 @@ def places(keys: list[Expression], scope: Scope) -> list[int]:
     Raises:
         ScheduleError: a key is before frame 0, is no number, or stands for the frame of another.
     """
-    return _places(keys, scope.constants())
+    return frames_of(keys, scope.constants())
 
 
 def check_finite(series: NDArray[np.float64], keys: Sequence[int], keyframes: Sequence[Keyframe]) -> None:
@@ -316,7 +316,8 @@ def check_finite(series: NDArray[np.float64], keys: Sequence[int], keyframes: Se
         raise keyframes[decides].value.not_finite(int(lost[0]), float(series[lost[0]]))
 
 
-def _places(keys: list[Expression], variables: Mapping[str, Value]) -> list[int]:
+def frames_of(keys: list[Expression], variables: Mapping[str, Value]) -> list[int]:
+    """The frames that keys stand for, given the variables that they use; it raises what `places` does."""
     taken: dict[int, Expression] = {}
     for key in keys:
         frame = _frame(key, variables)

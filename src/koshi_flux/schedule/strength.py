@@ -4,7 +4,11 @@ The two are equated by signal-to-noise ratio: Stable Diffusion 1.5, for which th
 step t = 1000 * (1 - strength) of its schedule (DDPM, Ho et al. 2020, with betas from 0.00085 to 0.012, linear in their
 square roots; Rombach et al. 2022). With signal sqrt(abar) and noise sqrt(1 - abar), a rectified flow has the same
 ratio at sigma = sqrt(1 - abar) / (sqrt(abar) + sqrt(1 - abar)).
+
+Films that were made with FLUX.1 counted strength in steps of its own schedule instead: `flux1_start`.
 """
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -23,3 +27,23 @@ def denoise_from_strength(strength: Values) -> Values:
     abar = np.interp(_STEPS * (1 - strength), np.arange(_STEPS + 1), kept_signal)
     signal, noise = np.sqrt(abar), np.sqrt(1 - abar)
     return np.where(strength <= 0, 1.0, noise / (signal + noise))
+
+
+def steps_left(strength: Values, steps: Values) -> Values:
+    """How many of `steps` A1111 and Forge run at a KEEP strength, at least 1 and at most all.
+
+    One more than (1 - strength) * steps: they begin a step before the place that they count.
+    """
+    return np.floor(np.minimum(1 - strength, 0.999) * steps) + 1
+
+
+def flux1_start(left: Values, steps: Values, size: tuple[int, int]) -> Values:
+    """The noise level from which the last `left` of `steps` steps go, on FLUX.1-dev's own curve for a size in pixels.
+
+    An even time t = left / steps is bent to e^mu / (e^mu + 1/t - 1), more so for larger pictures: mu goes from 0.5 for
+    256 tokens (16 x 16 pixels each) to 1.15 for 4096, in a straight line.
+    Source: get_schedule in black-forest-labs/flux src/flux/sampling.py.
+    """
+    tokens = (size[0] // 16) * (size[1] // 16)
+    bend = math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256))
+    return bend / (bend + steps / np.maximum(left, 1e-9) - 1)

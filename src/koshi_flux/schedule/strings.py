@@ -23,7 +23,7 @@ class StringSchedule:
 
     Args:
         entries: keys and strings, in the order they were written.
-        dialect: how it was read: "koshi", or one of Deforum's two ways.
+        dialect: how it was read: "koshi", or one of Deforum's two ways; Parseq has no schedules of words.
         text: as it was typed.
         name: the parameter it belongs to, for messages.
     """
@@ -42,9 +42,9 @@ class StringSchedule:
         """
         if dialect not in DIALECTS:
             raise SettingsError(f"unknown dialect {dialect!r}, known are {', '.join(DIALECTS)}")
-        if dialect != "koshi":
+        if dialect not in ("koshi", "parseq"):
             return cls(deforum.read_strings(text, name, dialect), dialect, text, name)
-        return cls(_entries(text, name), dialect, text, name)
+        return cls(_entries(text, name), "koshi", text, name)
 
     def __str__(self) -> str:
         return self.text

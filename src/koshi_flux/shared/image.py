@@ -44,7 +44,7 @@ def clamped(image: Image) -> Image:
 
 
 def by_strips(height: int, width: int, work: Callable[[slice], None]) -> None:
-    """Do something for the rows of a picture, strip by strip, on all cores: most of OpenCV works on one."""
+    """Do something with arrays for the rows of a picture, strip by strip, on all cores: most of OpenCV works on one."""
     for _ in _workers().map(work, strips(height, width)):
         pass
 
