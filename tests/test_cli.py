@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -182,6 +183,32 @@ def test_what_a_film_names_is_looked_at_before_a_model_is_loaded(koshi, monkeypa
     assert code == 2
     assert "dance.mp4" in err
     assert not Path("runs").exists()
+
+
+def test_an_old_settings_file_becomes_a_film_and_a_report(koshi, tmp_path):
+    old = {"max_frames": 3, "animation_mode": "2D", "zoom": "0:(1.02)", "angle": "0:(1)", "W": 64, "H": 48, "fps": 12}
+    old |= {"strength_schedule": "0:(0.65)", "prompts": {"0": "a misty sea"}, "sampler": "Euler a", "zooom": 3}
+    Path("old.txt").write_text(json.dumps(old))
+    code, out, _ = koshi("import", "old.txt", "-o", "new.toml", "--model", "toy")
+    assert code == 0
+    assert "new.import.md" in out
+    assert "zooom" in out
+    assert "sampler" in Path("new.import.md").read_text()
+    code, out, _ = koshi("render", "new.toml")
+    assert code == 0
+    assert "3 frames of 64x48 at 12 fps" in out
+    assert "strength 0.65 (keep) → denoise 0.50" in out
+    assert koshi("import", "old.txt", "-o", "new.toml")[0] == 2
+
+
+def test_a_film_can_be_written_for_others(koshi):
+    code, out, _ = koshi("export", "film.toml", "--to", "deforum")
+    assert code == 0
+    assert json.loads(out)["max_frames"] == 4
+    code, out, _ = koshi("export", "film.toml", "--to", "parseq", "-o", "manifest.json")
+    assert code == 0
+    assert len(json.loads(Path("manifest.json").read_text())["rendered_frames"]) == 4
+    assert koshi("export", "film.toml", "--to", "word")[0] == 2
 
 
 def test_plot_draws_what_moves(koshi):

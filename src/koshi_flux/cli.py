@@ -23,6 +23,7 @@ from koshi_flux.screen import (  # noqa: E402
     counted,
     progress_bar,
     say_film,
+    say_imported,
     say_models,
     say_table,
     say_unexpected,
@@ -200,6 +201,27 @@ def interpolate(
     gc.enable()
     counted(film.write(), film.count, "interpolating")
     typer.echo(f"{film.path} ({film.count} frames at {film.fps:g} fps, {film.count / film.fps:.1f} s)")
+
+
+@app.command("import")
+def import_film(
+    file: Annotated[Path, typer.Argument(help="Settings of Deforum, Forge, Parseq, ComfyUI...", metavar="FILE")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The film file to write.")] = Path("film.toml"),
+    model: Model = None,
+    strength: Annotated[str, typer.Option(help="What strengths become: snr, steps, direct.", metavar="HOW")] = "snr",
+) -> None:
+    """Turn another program's settings file into a film, and say what became of every key."""
+    from koshi_flux.schedule.files import save_film
+    from koshi_flux.schedule.importing import import_film as read
+
+    if out.exists():
+        raise SettingsError(f"{out} is there already: choose another name with -o")
+    imported = read(file, model=model, strength=strength)
+    save_film(imported.animation, out, f"imported from {file.name}; {out.stem}.import.md says what became of it")
+    report = out.with_suffix(".import.md")
+    report.write_text(imported.markdown(), encoding="utf-8")
+    say_imported(imported)
+    typer.echo(f"{imported.summary()}\n{out}\n{report}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from koshi_flux.schedule.animation import Animation
+    from koshi_flux.schedule.importing.report import Imported
     from koshi_flux.shared.spec import FluxSpec
     from koshi_flux.shared.types import Frame
 
@@ -48,6 +49,26 @@ def say_film(animation: "Animation", spec: "FluxSpec") -> None:
 
         for line in in_words(film.controlnet, film.ip_adapter, transformer_of(film, spec)):
             typer.echo(line)
+
+
+def say_imported(imported: "Imported") -> None:
+    """What became of every key of another program's file; keys without a meaning by the reason."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from koshi_flux.schedule.importing.report import FATES
+
+    for fate, heading in FATES.items():
+        table = Table("key", "value", "here", "why", title=heading, title_justify="left", box=None)
+        for entry in imported.of(fate):
+            table.add_row(*map(escape, entry.row()[1:]))
+        if fate == "meaningless":
+            table = Table("why", "keys", title=heading, title_justify="left", box=None)
+            for why, keys in imported.reasons().items():
+                table.add_row(escape(why), escape(", ".join(keys)))
+        if table.row_count:
+            Console(highlight=False).print(table)
 
 
 def say_models() -> None:
