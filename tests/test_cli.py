@@ -201,6 +201,23 @@ def test_an_old_settings_file_becomes_a_film_and_a_report(koshi, tmp_path):
     assert koshi("import", "old.txt", "-o", "new.toml")[0] == 2
 
 
+def test_presets_are_listed_printed_looked_at_and_used(koshi, monkeypatch):
+    shown = []
+    monkeypatch.setattr(cli, "_show", lambda film, path: shown.append((film.zoom, path)))
+    code, out, _ = koshi("presets")
+    assert code == 0
+    assert out.count("\n") >= 8
+    code, out, _ = koshi("presets", "dream", "--out", "dream.mp4")
+    assert f'zoom = "{shown[0][0].text}"' in out
+    assert shown[0][1] == Path("dream.mp4")
+    assert koshi("presets", "nightmare")[0] == 2
+    koshi("render", "film.toml", "--set", "preset=handheld", "--set", "frames=2")
+    written = Path("runs/film/film.toml").read_text()
+    assert 'mode = "3d"' in written
+    assert "preset" not in written
+    assert 'zoom = "0:(1), 3:(1.1)"' in written, "the film's own settings win"
+
+
 def test_a_film_can_be_written_for_others(koshi):
     code, out, _ = koshi("export", "film.toml", "--to", "deforum")
     assert code == 0

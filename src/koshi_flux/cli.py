@@ -167,11 +167,14 @@ def preview(
     out: Annotated[Path | None, typer.Option(help="Where the preview film goes.")] = None,
 ) -> None:
     """Look at the camera path in seconds, without the model: a film and a contact sheet."""
+    _show(_load(film, overrides, None), out or Path(f"{film.stem}-preview.mp4"))
+
+
+def _show(animation: "Animation", path: Path) -> None:
+    """Write a film's preview."""
     from koshi_flux.output.formats import check_output
     from koshi_flux.pipeline.factory import check_model
 
-    animation = _load(film, overrides, None)
-    path = out or Path(f"{film.stem}-preview.mp4")
     check_output(path)
     spec = check_model(animation.model, animation.vae, animation.text_encoder)
 
@@ -286,6 +289,22 @@ def models(
         say_words()
     else:
         raise SettingsError(f"{spec.name} has no list of words, only nano has one: koshi models nano --words")
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one.", metavar="[NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Look at its camera: write a preview film here.")] = None,
+) -> None:
+    """List the presets, print one as the part of a film file that it is, or look at its camera."""
+    from koshi_flux.schedule.animation import Animation
+    from koshi_flux.schedule.presets import preset_names, preset_summary, preset_text
+
+    if name is None:
+        return say_table([(known, preset_summary(known)) for known in preset_names()])
+    typer.echo(preset_text(name), nl=False)
+    if out:
+        _show(Animation.model_validate({"prompts": "a quiet lake at dawn", "preset": name, "frames": 96}), out)
 
 
 @app.command("make-tiny-model")

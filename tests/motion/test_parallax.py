@@ -340,7 +340,7 @@ def test_a_picture_without_relief_moves_all_alike():
 
 
 def test_what_the_camera_has_come_nearer_to_is_nearer():
-    """A wall 2 units away (near 1, far 10: depth 4/9) from which half a unit is taken is 1.5 away: 2/3 = 0.1 + 0.9 d."""
+    """A wall 2 units away (near 1, far 10: depth 4/9), half a unit nearer, is 1.5 away: 2/3 = 0.1 + 0.9 d."""
     film = FrameParameters(translation_z=100, near=200, far=2000)
     depth, picture = torch.full((48, 64), 4 / 9), torch.zeros(3, 48, 64)
     camera = camera_path([film], 48, 64, "3d")

@@ -20,6 +20,7 @@ from koshi_flux.schedule.expression import Scope
 from koshi_flux.schedule.guides import Guides
 from koshi_flux.schedule.masks import mask_values
 from koshi_flux.schedule.places import whole_paths
+from koshi_flux.schedule.presets import with_preset
 from koshi_flux.schedule.prompts import PromptSchedule
 from koshi_flux.schedule.references import read_references, reference_at
 from koshi_flux.schedule.seeds import seeds
@@ -61,12 +62,12 @@ class Animation(FeedbackSettings, GuideSettings, FootageSettings, CameraSettings
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, settings: Any, handler: Callable[[Any], "Animation"]) -> "Animation":
-        """Say what is wrong in the words of a film file."""
+        """Write the settings of a preset in, and say what is wrong in the words of a film file."""
         try:
-            animation = handler(settings)
+            animation = handler(with_preset(settings) if isinstance(settings, Mapping) else settings)
         except ValidationError as invalid:
             raise SettingsError(
-                "\n".join(in_words(error, list(cls.model_fields)) for error in invalid.errors())
+                "\n".join(in_words(error, ["preset", *cls.model_fields]) for error in invalid.errors())
             ) from None
         check(animation)
         return animation

@@ -42,7 +42,15 @@ _DRAWING = (
     drawing.color,
 )
 _PICTURES = (
-    *(pictures.init_image, pictures.video, pictures.take, pictures.sound, pictures.soundtrack, pictures.video_init, pictures.hybrid),
+    *(
+        pictures.init_image,
+        pictures.video,
+        pictures.take,
+        pictures.sound,
+        pictures.soundtrack,
+        pictures.video_init,
+        pictures.hybrid,
+    ),
     *(pictures.previous, pictures.flow_method, pictures.led, pictures.mixed, pictures.hybrid_mask, pictures.cutoff),
     *(pictures.alpha_mask, pictures.mask_file, pictures.mask_video, pictures.masked_flag, pictures.masked_number),
     *(pictures.fill, pictures.mask, pictures.guides, pictures.guide),
