@@ -212,14 +212,18 @@ def import_film(
     out: Annotated[Path, typer.Option("-o", "--out", help="The film file to write.")] = Path("film.toml"),
     model: Model = None,
     strength: Annotated[str, typer.Option(help="What strengths become: snr, steps, direct.", metavar="HOW")] = "snr",
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Fetch files that it uses.")] = False,
 ) -> None:
     """Turn another program's settings file into a film, and say what became of every key."""
+    from koshi_flux.pipeline.download import download
     from koshi_flux.schedule.files import save_film
     from koshi_flux.schedule.importing import import_film as read
 
     if out.exists():
         raise SettingsError(f"{out} is there already: choose another name with -o")
-    imported = read(file, model=model, strength=strength)
+    files = out.parent / f"{out.stem}.files"
+    fetch = (lambda address: download(address, files).resolve()) if allow_download else None
+    imported = read(file, model=model, strength=strength, fetch=fetch)
     save_film(imported.animation, out, f"imported from {file.name}; {out.stem}.import.md says what became of it")
     report = out.with_suffix(".import.md")
     report.write_text(imported.markdown(), encoding="utf-8")

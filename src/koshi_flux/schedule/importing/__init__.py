@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from koshi_flux.errors import SettingsError
+from koshi_flux.schedule.importing.deforum_film import ELSEWHERE
 from koshi_flux.schedule.importing.report import STRENGTHS, Entry, Imported, Options
 from koshi_flux.schedule.importing.text import Repeat, read_file, read_json
 
@@ -28,7 +29,11 @@ class Source(NamedTuple):
 
 
 def import_film(
-    path_or_dict: Path | str | Mapping[str, Any], *, model: str | None = None, strength: str = "snr"
+    path_or_dict: Path | str | Mapping[str, Any],
+    *,
+    model: str | None = None,
+    strength: str = "snr",
+    fetch: Callable[[str], Path] | None = None,
 ) -> Imported:
     """Read a film of another program, and say what became of every key of its file.
 
@@ -37,6 +42,7 @@ def import_film(
         model: the model that the film is to be drawn with.
         strength: what its strengths become: "snr", the start sigma with as much noise as they meant where the film was
             made; "steps", the same share of the steps of the model that draws; "direct", 1 less the number itself.
+        fetch: brings a file from the web, for those that the film uses; None leaves them, and says so.
 
     Raises:
         SettingsError: it cannot be read, is none that is known, or `strength` is none of these; messages about a file's
@@ -47,13 +53,13 @@ def import_film(
         raise SettingsError(f"unknown strength {strength!r}: known are {', '.join(STRENGTHS)}")
     options = Options(model, STRENGTHS[strength])
     if isinstance(path_or_dict, Mapping):
-        return _read(path_or_dict, options, "the dict")
+        return _read_with(fetch, path_or_dict, options, "the dict")
     path = Path(path_or_dict)
     text = read_file(path)
     if not _JSON.match(text):
         return _read(text, options, str(path))
     read = read_json(text, str(path))
-    imported = _read(read.content, options, str(path))
+    imported = _read_with(fetch, read.content, options, str(path))
     repeats = tuple(_repeated(repeat) for repeat in read.repeats)
     return Imported(imported.animation, imported.entries + repeats, imported.source)
 
@@ -69,6 +75,16 @@ def sources() -> tuple[Source, ...]:
         Source("Deforum on Replicate, or prompts by frame", cog.is_cog, cog.read_cog),
         Source("Deforum settings", deforum.is_deforum, deforum.read_deforum),
     )
+
+
+def _read_with(fetch: Callable[[str], Path] | None, content: Any, options: Options, origin: str) -> Imported:
+    """The film, once more with the files that it uses and that lay on the web."""
+    imported = _read(content, options, origin)
+    elsewhere = {entry.key: str(entry.value) for entry in imported.entries if entry.why == ELSEWHERE}
+    if fetch is None or not elsewhere or not isinstance(content, Mapping):
+        return imported
+    here = {key: str(fetch(address.strip())) for key, address in elsewhere.items() if key in content}
+    return _read({**content, **here}, options, origin)
 
 
 def _read(content: Any, options: Options, origin: str) -> Imported:

@@ -44,6 +44,11 @@ class Outcome:
     to: str = ""
 
 
+ELSEWHERE = (
+    "an address on the web, which is never fetched unasked: --allow-download, or save it and write the file here"
+)
+
+
 def without(why: str) -> Outcome:
     """Of a key that has no meaning in this film."""
     return Outcome(why=why, fate="meaningless")
@@ -238,9 +243,13 @@ class OldFilm:
     @cached_property
     def uses_video(self) -> bool:
         """Whether there is a guide video, and something is done with it."""
+        return self.asks_video and bool(self.video[0])
+
+    @cached_property
+    def asks_video(self) -> bool:
+        """Whether something would be done with a guide video."""
         sounds = self.word("add_soundtrack") in ("init video", "true")
-        asked = self.choice("animation_mode", "2d") == "video" or self.hybrid or sounds
-        return asked and bool(self.video[0])
+        return self.choice("animation_mode", "2d") == "video" or self.hybrid or sounds
 
     @cached_property
     def hybrid(self) -> bool:
@@ -302,7 +311,7 @@ def usable(path: str) -> tuple[str, str]:
     if text.lower() in _NOTHING:
         return "", "no file is given"
     if "://" in text:
-        return "", "an address on the web, which is never fetched: download it and write the file here"
+        return "", ELSEWHERE
     if PureWindowsPath(text).drive and os.name != "nt":
         return "", f"{text} is a path of a Windows machine: write where the file is on this one"
     return text, ""

@@ -1,6 +1,6 @@
 """What the pictures and videos of a Deforum film become: init image, guide video, masks, guided images.
 
-Paths stay as they are written. Whether a file exists is not looked up here; an address on the web is never fetched.
+Paths stay as they are written. Whether a file exists is not looked up here; an address on the web is not fetched here.
 """
 
 from koshi_flux.errors import KoshiError
@@ -25,9 +25,9 @@ def video(old: OldFilm, key: str, row: Key) -> Outcome:
     if old.hybrid and old.flag("hybrid_use_init_image"):
         return Outcome({"video": old.video[0]} if old.video[0] else {}, "the init image is the video", "translated")
     path, missing = old.path(key)
-    if old.uses_video:
-        return Outcome({"video": path})
-    return without(missing or "no mode, hybrid or sound uses the video")
+    if not old.asks_video:
+        return without("no mode, hybrid or sound uses the video")
+    return Outcome({"video": path}) if path else without(missing)
 
 
 def take(old: OldFilm, key: str, row: Key) -> Outcome:
