@@ -32,7 +32,7 @@ def download(address: str, folder: Path, largest: int = LARGEST, patience: float
         return path
     make_folder(folder)
     try:
-        with urlopen(address, timeout=patience) as source, replacing(path) as partial, partial.open("wb") as file:  # noqa: S310
+        with urlopen(address, timeout=patience) as source, replacing(path) as partial, partial.open("wb") as file:
             _copy(source, file, address, largest, time.monotonic() + patience)
     except (URLError, OSError, ValueError) as failed:
         raise SettingsError(f"{address} cannot be fetched: {failed}. Save it yourself and name the file") from failed
