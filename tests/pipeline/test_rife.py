@@ -162,7 +162,8 @@ class TestTrouble:
     def test_ctrl_c_ends_the_program_too(self, unpacked, pictures, tmp_path):
         folder = unpacked("hang")
         lines = (
-            "import sys, tempfile; from pathlib import Path; from koshi_flux.pipeline.rife import find_rife",
+            "import signal, sys, tempfile; signal.signal(signal.SIGINT, signal.default_int_handler)",
+            "from pathlib import Path; from koshi_flux.pipeline.rife import find_rife",
             "folder, scratch, *pictures = map(Path, sys.argv[1:])",
             "tempfile.tempdir = str(scratch)",
             "with find_rife(folder).between(pictures, 3) as tween: list(tween(0, None, None))",

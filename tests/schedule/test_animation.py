@@ -96,7 +96,7 @@ def test_a_misspelt_key_is_named_with_what_was_meant(key, meant):
 
 
 def test_a_key_like_none_lists_the_known_ones():
-    assert "known keys are dialect, prompts" in refused(qqqq=1)
+    assert "known keys are preset, dialect, prompts" in refused(qqqq=1)
 
 
 def test_several_mistakes_are_all_named():
