@@ -12,6 +12,7 @@ from koshi_flux.motion import move
 from koshi_flux.motion.deforum import deforum_camera, deforum_distances, deforum_reads, pinhole_of_deforum
 from koshi_flux.shared.parameters import FrameParameters
 from koshi_flux.shared.resample import warp
+from tests.motion.blobs import blob_at, centroid
 
 GOLDEN = Path(__file__).parents[2] / "../shared/corpus/golden/warps.json"
 RAMP = "linear ramp left0..right1"
@@ -23,19 +24,6 @@ def golden_rows(*, depth=True):
         return [pytest.param(None, marks=pytest.mark.skip(f"the golden warps are not here: {GOLDEN}"))]
     rows = [row for row in json.loads(GOLDEN.read_text())["rows"] if row["mode"].startswith("3D")]
     return [row for row in rows if depth or RAMP not in row["mode"]]
-
-
-def blob_at(x, y, height, width):
-    """A Gaussian blob, sigma 6, with its middle on the pixel in column x and row y."""
-    j, i = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.exp(-((i - x) ** 2 + (j - y) ** 2) / (2 * 6**2)).expand(3, -1, -1)
-
-
-def centroid(picture):
-    weight = torch.where(picture[0] < 20 / 255, 0, picture[0]).double()
-    weight /= weight.sum()
-    j, i = torch.meshgrid(*(torch.arange(size) for size in weight.shape), indexing="ij")
-    return (weight * i).sum().item(), (weight * j).sum().item()
 
 
 def distances_of(row):

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from koshi_flux.motion import move
 from koshi_flux.shared.parameters import FrameParameters
+from tests.motion.blobs import blob_at, centroid
 
 GOLDEN = Path(__file__).parents[2] / "../shared/corpus/golden/warps.json"
 
@@ -16,19 +16,6 @@ def golden_rows():
     if not GOLDEN.is_file():
         return [pytest.param(None, marks=pytest.mark.skip(f"the golden warps are not here: {GOLDEN}"))]
     return [row for row in json.loads(GOLDEN.read_text())["rows"] if row["mode"] in ("2D", "2D+flip")]
-
-
-def blob_at(x, y, height, width):
-    """A Gaussian blob, sigma 6, with its middle on the pixel in column x and row y."""
-    j, i = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.exp(-((i - x) ** 2 + (j - y) ** 2) / (2 * 6**2)).expand(3, -1, -1)
-
-
-def centroid(picture):
-    weight = torch.where(picture[0] < 20 / 255, 0, picture[0]).double()
-    weight /= weight.sum()
-    j, i = torch.meshgrid(*(torch.arange(size) for size in weight.shape), indexing="ij")
-    return (weight * i).sum().item(), (weight * j).sum().item()
 
 
 @pytest.mark.parametrize("row", golden_rows(), ids=str)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.curve import Schedule
-from koshi_flux.schedule.lora import FULLY
+from koshi_flux.schedule.lora import FULLY, read_strength
 
 KINDS = ("canny", "depth", "gray", "picture")
 """What can be made of the moved picture: its edges, its depth, its brightness, or nothing: the picture itself."""
@@ -60,6 +60,4 @@ def _controlnet(name: str, entry: object, dialect: str) -> ControlNet:
         raise SettingsError(f"controlnet.{name}: its file is missing, write e.g. {_EXAMPLE}")
     if kind not in KINDS:
         raise SettingsError(f"controlnet.{name}: kind should be one of {', '.join(KINDS)}, got {kind!r}")
-    if not isinstance(strength, str | int | float | Schedule) or isinstance(strength, bool):
-        raise SettingsError(f"controlnet.{name}: strength must be a number or a schedule such as '0:(0), 60:(1)'")
-    return ControlNet(file, str(kind), Schedule.parse(strength, name=f"controlnet.{name}", dialect=dialect))
+    return ControlNet(file, str(kind), read_strength(strength, f"controlnet.{name}", dialect))

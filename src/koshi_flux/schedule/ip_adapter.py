@@ -8,7 +8,7 @@ from typing import Any
 
 from koshi_flux.errors import SettingsError
 from koshi_flux.schedule.curve import Schedule
-from koshi_flux.schedule.lora import FULLY, whole
+from koshi_flux.schedule.lora import FULLY, read_strength, whole
 from koshi_flux.schedule.references import FIRST, PREVIOUS
 
 _NAME = re.compile(r"\w[\w-]*")
@@ -97,7 +97,5 @@ def _ip_adapter(name: str, entry: object, dialect: str) -> IpAdapter:
             raise SettingsError(f"ip_adapter.{name}: its {key} is missing, write e.g. {_EXAMPLE}")
     if not isinstance(table["encoder"], str):
         raise SettingsError(f"ip_adapter.{name}: its encoder should be a folder or owner/name on the hub")
-    strength = table.pop("strength")
-    if not isinstance(strength, str | int | float | Schedule) or isinstance(strength, bool):
-        raise SettingsError(f"ip_adapter.{name}: strength must be a number or a schedule such as '0:(0), 60:(1)'")
-    return IpAdapter(**table, strength=Schedule.parse(strength, name=f"ip_adapter.{name}", dialect=dialect))
+    strength = read_strength(table.pop("strength"), f"ip_adapter.{name}", dialect)
+    return IpAdapter(**table, strength=strength)

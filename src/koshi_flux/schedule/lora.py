@@ -55,6 +55,18 @@ def located(given: object, folder: Path) -> object:
     return {name: _located(entry, folder) for name, entry in given.items()}
 
 
+def read_strength(given: object, name: str, dialect: str) -> Schedule:
+    """How strongly something is added to the model, such as the LoRA of the name "lora.style".
+
+    Raises:
+        SettingsError: it is neither a number nor a text.
+        ScheduleError: it cannot be read.
+    """
+    if not isinstance(given, str | int | float | Schedule) or isinstance(given, bool):
+        raise SettingsError(f"{name}: strength must be a number or a schedule such as '0:(0), 60:(1)'")
+    return Schedule.parse(given, name=name, dialect=dialect)
+
+
 def changed(given: object, place: str, value: object) -> dict[str, Any]:
     """LoRAs after `--set lora.PLACE=value`.
 
@@ -106,6 +118,4 @@ def _lora(name: str, entry: object, dialect: str) -> Lora:
         raise SettingsError(f"lora.{name}: its file is missing, write e.g. {_EXAMPLE}")
     if re.search(r":\s*\(", file):
         raise SettingsError(f"lora.{name}: {file!r} is a strength, of which file? Write e.g. {_EXAMPLE}")
-    if not isinstance(strength, str | int | float | Schedule) or isinstance(strength, bool):
-        raise SettingsError(f"lora.{name}: strength must be a number or a schedule such as '0:(0), 60:(1)'")
-    return Lora(file, Schedule.parse(strength, name=f"lora.{name}", dialect=dialect))
+    return Lora(file, read_strength(strength, f"lora.{name}", dialect))
